@@ -1,0 +1,39 @@
+# make demo: one real run on the embedded model; make test: lint and tests. Each does all of its own set-up.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO := method_comparison/MetaMathQA/experiments/lora/embedded-llama-rank8
+
+.PHONY: demo test test-slow embedded-results clean
+
+demo: $(VENV)/.run
+	$(BIN)/python run.py $(DEMO) --seed 42 --overwrite
+
+test: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-slow: $(VENV)/.dev
+	$(BIN)/python -m pytest -m slow
+
+# The committed results of the embedded experiments: three seeds each, one after the other, skipping what exists.
+embedded-results: $(VENV)/.run
+	for seed in 0 1 2; do \
+	  for folder in method_comparison/*/experiments/*/embedded-*; do \
+	    ls results/*/*/$$(basename $$(dirname $$folder))--$$(basename $$folder)--seed$$seed.json >/dev/null 2>&1 \
+	      || $(BIN)/python run.py $$folder --seed $$seed || exit 1; \
+	  done; \
+	done
+
+$(VENV)/.run: requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs

@@ -1,0 +1,81 @@
+"""The command line of run.py, kept free of heavy imports so that --help and typing errors answer at once."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from harness.experiment import ROOT
+
+EPILOG = """\
+exit codes: 0 success, 1 failed (a bug), 2 a mistake in the experiment or on the command line,
+            3 out of memory, 4 diverged (non-finite loss), 130 cancelled
+"""
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """Parses run.py's arguments; `overrides` is the nested dictionary that all --set make together."""
+    parser = argparse.ArgumentParser(
+        prog="run.py",
+        description="Train, evaluate and measure one experiment, and write its result.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "experiment", help="folder of the experiment, for example experiments/lora/llama-3.2-3B-rank32"
+    )
+    parser.add_argument(
+        "--seed", type=_natural, help="adapter initialization, data order and dropout (default: params)"
+    )
+    parser.add_argument("--device", help="cuda, cuda:1, xpu, mps or cpu (default: the accelerator, if there is one)")
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        type=_setting,
+        help="change a parameter, for example optimizer_kwargs.lr=1e-3; repeatable. "
+        "The result of such a modified run stays in runs/",
+    )
+    parser.add_argument(
+        "--rehearse",
+        action="store_true",
+        help="prove without GPU or hub that the folder works: apply it to its own model's architecture, "
+        "then train a few steps on the embedded model",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="run although the result exists, and replace it")
+    parser.add_argument(
+        "--output", type=Path, default=ROOT, metavar="DIR", help="where results/ and runs/ are (default: the checkout)"
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="show what the libraries have to say")
+    arguments = parser.parse_args(argv)
+    arguments.overrides = _nest(arguments.settings)
+    return arguments
+
+
+def _natural(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"expected a number that is not negative, got {text}")
+    return value
+
+
+def _setting(text: str) -> tuple[list[str], Any]:
+    key, equals, value = text.partition("=")
+    if not (key and equals):
+        raise argparse.ArgumentTypeError(f"expected KEY=VALUE, got {text!r}")
+    try:
+        return key.split("."), json.loads(value)
+    except json.JSONDecodeError:
+        return key.split("."), value
+
+
+def _nest(settings: list[tuple[list[str], Any]]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for path, value in settings:
+        inner = nested
+        for part in path[:-1]:
+            inner = inner.setdefault(part, {})
+        inner[path[-1]] = value
+    return nested

@@ -1,0 +1,173 @@
+"""From rows to batches: tokenize, order, bucket by length, pad and label."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from harness.params import TrainingParams
+from harness.task import Row
+
+BUCKET_BATCHES = 20  # batches sorted by length together; the published MetaMathQA runs use the same number
+IGNORED = -100  # the label that PyTorch's cross entropy leaves out
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One tokenized row. The target ends with the end-of-sequence token, whatever had to be cut."""
+
+    prompt: list[int]
+    target: list[int]
+    truncated: bool = False
+
+    def __len__(self) -> int:
+        return len(self.prompt) + len(self.target)
+
+
+@dataclass
+class Batch:
+    """Tensors for one forward pass, and what they count.
+
+    inputs: model arguments; `input_ids`, `attention_mask` (batch, length) and `labels` (batch, label length).
+    counted: tokens that the loss counts.
+    tokens: non-padding tokens, of encoder and decoder together.
+    """
+
+    inputs: dict[str, torch.Tensor]
+    counted: int
+    tokens: int
+
+    def to(self, device: torch.device) -> dict[str, torch.Tensor]:
+        """The inputs on the device, copied without waiting for it."""
+        return {name: tensor.to(device, non_blocking=True) for name, tensor in self.inputs.items()}
+
+
+class Encoder:
+    """Turns rows into samples, alike in training and evaluation: a prompt never depends on its target."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, params: TrainingParams, is_encoder_decoder: bool) -> None:
+        self.tokenizer = tokenizer
+        self.params = params
+        self.is_encoder_decoder = is_encoder_decoder
+        self.prefix, self.suffix = params.query_template.split("{query}")
+
+    def encode(self, row: Row) -> Sample:
+        """Tokens of one row for training, cut to max_seq_length (and max_target_length) with the end token kept."""
+        separator = "" if self.is_encoder_decoder else " "
+        target = self.tokenizer(separator + row.target, add_special_tokens=False)["input_ids"]
+        limit = self.params.max_target_length if self.is_encoder_decoder else self.params.max_seq_length - 1
+        target_cut = target if limit is None else target[: limit - 1]
+        room = self.params.max_seq_length - (0 if self.is_encoder_decoder else len(target_cut) + 1)
+        prompt, prompt_truncated = self.encode_prompt(row.prompt, max(room, 1))
+        truncated = prompt_truncated or len(target_cut) < len(target)
+        return Sample(prompt, target_cut + [self.tokenizer.eos_token_id], truncated)
+
+    def encode_prompt(self, query: str, limit: int | None = None) -> tuple[list[int], bool]:
+        """Tokens of a prompt in its template, at most `limit` (default max_seq_length), and whether it was cut.
+
+        What is cut is the end of the query, so that the template's words after it remain.
+        """
+        limit = limit or self.params.max_seq_length
+        text = self.prefix + query + self.suffix
+        encoding = self.tokenizer(text, return_offsets_mapping=True)
+        ids = list(encoding["input_ids"])
+        excess = len(ids) - limit
+        if excess <= 0:
+            return ids, False
+        end = len(self.prefix) + len(query)
+        within = [
+            i for i, (start, stop) in enumerate(encoding["offset_mapping"]) if len(self.prefix) <= start < stop <= end
+        ]
+        drop = set(within[max(len(within) - excess, 0) :])
+        return [token for i, token in enumerate(ids) if i not in drop][-limit:], True
+
+
+def epoch_order(rows: int, seed: int, epoch: int) -> list[int]:
+    """A permutation of range(rows), a pure function of seed and epoch."""
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    return torch.randperm(rows, generator=generator).tolist()
+
+
+def needed_rows(rows: int, seed: int, samples: int) -> list[int]:
+    """Indices that a run over `samples` samples will see, so that only those are tokenized; sorted."""
+    return list(range(rows)) if samples >= rows else sorted(epoch_order(rows, seed, 0)[:samples])
+
+
+def bucketed(order: Sequence[int], lengths: Mapping[int, int], batch_size: int, seed: int) -> Iterator[list[int]]:
+    """Cuts an epoch's order into batches of similar length; every index comes exactly once, the remainder last.
+
+    Within each bucket of BUCKET_BATCHES batches the samples are sorted by length, and the batches then shuffled.
+
+    Args:
+        order: the epoch's permutation.
+        lengths: tokens of each sample by index.
+        batch_size: samples per batch; only the epoch's last batch may have fewer.
+        seed: of the shuffle of batches.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    whole = len(order) // batch_size * batch_size
+    size = batch_size * BUCKET_BATCHES
+    for start in range(0, whole, size):
+        bucket = sorted(order[start : min(start + size, whole)], key=lambda index: lengths[index])
+        batches = [bucket[i : i + batch_size] for i in range(0, len(bucket), batch_size)]
+        for position in torch.randperm(len(batches), generator=generator).tolist():
+            yield batches[position]
+    if whole < len(order):
+        yield sorted(order[whole:], key=lambda index: lengths[index])
+
+
+def effective_batches(samples: dict[int, Sample], rows: int, params: TrainingParams) -> Iterator[list[list[Sample]]]:
+    """Endless stream of optimizer steps, each a list of micro-batches; a new, reshuffled epoch starts where one ends.
+
+    The samples of a step do not depend on how batch_size * gradient_accumulation_steps is divided.
+
+    Args:
+        samples: tokenized rows by index; must hold what `needed_rows` names.
+        rows: size of the training split.
+        params: batch sizes and seed.
+    """
+    effective = params.batch_size * params.gradient_accumulation_steps
+    lengths = {index: len(sample) for index, sample in samples.items()}
+    epoch = 0
+    while True:
+        order = [index for index in epoch_order(rows, params.seed, epoch) if index in samples]
+        for indices in bucketed(order, lengths, effective, seed=params.seed * 1_000_003 + epoch):
+            chosen = [samples[index] for index in indices]
+            yield [chosen[i : i + params.batch_size] for i in range(0, len(chosen), params.batch_size)]
+        epoch += 1
+
+
+def collate(samples: Sequence[Sample], pad_token_id: int, loss_on: str, is_encoder_decoder: bool) -> Batch:
+    """Pads to the longest sample, on the right, and labels what the loss counts.
+
+    Causal: input is prompt and target; the first token is never counted, since nothing predicts it. Encoder-decoder:
+    the prompt goes to the encoder, the target is the labels, and loss_on must be "target".
+    """
+    if is_encoder_decoder:
+        if loss_on != "target":
+            raise ValueError('loss_on: "all" needs a causal model; an encoder-decoder model is trained on "target"')
+        inputs = [sample.prompt for sample in samples]
+        labels = [sample.target for sample in samples]
+    else:
+        inputs = [sample.prompt + sample.target for sample in samples]
+        skipped = [1 if loss_on == "all" else max(len(sample.prompt), 1) for sample in samples]
+        labels = [[IGNORED] * skip + ids[skip:] for skip, ids in zip(skipped, inputs, strict=True)]
+    counted = sum(label != IGNORED for row in labels for label in row)
+    tokens = sum(map(len, inputs)) + (sum(map(len, labels)) if is_encoder_decoder else 0)
+    tensors = {
+        "input_ids": pad(inputs, pad_token_id),
+        "attention_mask": pad([[1] * len(ids) for ids in inputs], 0),
+        "labels": pad(labels, IGNORED),
+    }
+    return Batch(tensors, counted, tokens)
+
+
+def pad(rows: Sequence[Sequence[int]], value: int, side: str = "right") -> torch.Tensor:
+    """Stacks rows of unequal length into (rows, longest) int64, filled with `value` on the given side."""
+    longest = max(map(len, rows))
+    filled = [
+        [*row, *[value] * (longest - len(row))] if side == "right" else [*[value] * (longest - len(row)), *row]
+        for row in rows
+    ]
+    return torch.tensor(filled, dtype=torch.long)

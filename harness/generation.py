@@ -1,0 +1,105 @@
+"""Batched greedy decoding, and the plain settings that make it greedy whatever a checkpoint says."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from tqdm import tqdm
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from harness.batches import pad
+from harness.params import GenerationKwargs
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Decoded texts in the order of the prompts, and how many tokens were generated for them, end tokens included."""
+
+    texts: list[str]
+    tokens: int
+
+
+def neutralize_generation_config(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Replaces the checkpoint's generation_config, keeping nothing of it but its special tokens.
+
+    `generate` fills whatever a call leaves open from the model's own generation_config, so a checkpoint that asks for
+    sampling, a length or a penalty would otherwise decide how it is evaluated.
+    """
+    own = model.generation_config
+    start = own.decoder_start_token_id
+    ends = own.eos_token_id if isinstance(own.eos_token_id, list) else [own.eos_token_id]
+    model.generation_config = GenerationConfig(
+        bos_token_id=own.bos_token_id,
+        eos_token_id=sorted({token for token in (*ends, tokenizer.eos_token_id) if token is not None}),
+        pad_token_id=tokenizer.pad_token_id,
+        decoder_start_token_id=getattr(model.config, "decoder_start_token_id", None) if start is None else start,
+    )
+
+
+def greedy_config(model: PreTrainedModel, kwargs: GenerationKwargs) -> GenerationConfig:
+    """The decoding of every evaluation: one beam, no sampling, said explicitly."""
+    special = model.generation_config
+    return GenerationConfig(
+        do_sample=False,
+        num_beams=1,
+        temperature=1.0,
+        top_k=50,
+        top_p=1.0,
+        use_cache=True,
+        max_new_tokens=kwargs.max_new_tokens,
+        min_new_tokens=kwargs.min_new_tokens or None,
+        repetition_penalty=kwargs.repetition_penalty,
+        no_repeat_ngram_size=kwargs.no_repeat_ngram_size,
+        bos_token_id=special.bos_token_id,
+        eos_token_id=special.eos_token_id,
+        pad_token_id=special.pad_token_id,
+        decoder_start_token_id=special.decoder_start_token_id,
+    )
+
+
+@torch.inference_mode()
+def generate(
+    model: torch.nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[list[int]],
+    batch_size: int,
+    kwargs: GenerationKwargs,
+    description: str = "evaluating",
+) -> Generated:
+    """Decodes an answer to each tokenized prompt, longest prompts first, each batch until all its rows have ended.
+
+    The model is left in evaluation mode. Prompts are padded on the left for a causal model, whose answer begins where
+    the prompt ends, and on the right for an encoder.
+    """
+    model.eval()
+    config = model.config
+    device = next(model.parameters()).device
+    greedy = greedy_config(model, kwargs)
+    order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
+    texts: list[str] = [""] * len(prompts)
+    tokens = 0
+    with tqdm(total=len(prompts), desc=description, unit="row", leave=False, dynamic_ncols=True) as bar:
+        for start in range(0, len(order), batch_size):
+            chosen = order[start : start + batch_size]
+            output = _generate_batch(model, [prompts[index] for index in chosen], greedy, config, device)
+            for index, row in zip(chosen, output, strict=True):
+                texts[index] = tokenizer.decode(row, skip_special_tokens=True)
+                tokens += len(row)
+            bar.update(len(chosen))
+    return Generated(texts, tokens)
+
+
+def _generate_batch(model, prompts, greedy, config, device) -> list[list[int]]:
+    side = "right" if config.is_encoder_decoder else "left"
+    inputs = pad(prompts, greedy.pad_token_id, side).to(device)
+    mask = pad([[1] * len(prompt) for prompt in prompts], 0, side).to(device)
+    output = model.generate(input_ids=inputs, attention_mask=mask, generation_config=greedy)
+    start = 1 if config.is_encoder_decoder else inputs.shape[1]
+    return [_until_end(row, greedy.eos_token_id) for row in output[:, start:].tolist()]
+
+
+def _until_end(row: list[int], ends: list[int]) -> list[int]:
+    for position, token in enumerate(row):
+        if token in ends:
+            return row[: position + 1]
+    return row

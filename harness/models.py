@@ -1,0 +1,225 @@
+"""Base models: from the hub, embedded, or as an architecture alone; and what attaches an adapter to them."""
+
+import json
+import warnings
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from peft import PeftConfig, PeftModel, get_peft_model
+from peft.utils import prepare_model_for_kbit_training
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from harness.adapters import check_patterns, one_line
+from harness.errors import UserError
+from harness.experiment import ROOT
+from harness.generation import neutralize_generation_config
+from harness.layers import did_you_mean
+from harness.params import TrainingParams
+
+ARCHITECTURES = ROOT / "harness" / "architectures"
+EMBEDDED = ROOT / "harness" / "embedded"
+# Of PEFT about transformers' or its own inner workings; nothing that a user of the harness could change.
+LIBRARY_WARNINGS = (
+    "The PEFT config's `base_model_name_or_path` was renamed",
+    "`is_gradient_checkpointing` is deprecated",
+)
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def location(params: TrainingParams, where: str) -> tuple[str, dict[str, Any]]:
+    """What from_pretrained is given: a folder of the project or a hub name, and the arguments that pin it.
+
+    Raises:
+        UserError: an embedded model that does not exist, or a hub name that a local folder would shadow.
+    """
+    if params.is_embedded_model:
+        known = {f"embedded/{path.parent.name}": path.parent for path in EMBEDDED.glob("*/config.json")}
+        if params.model_id not in known:
+            raise UserError(f"{where}: model_id: unknown {params.model_id!r}; {did_you_mean(params.model_id, known)}")
+        return str(known[params.model_id]), {"local_files_only": True}
+    if Path(params.model_id).exists():
+        raise UserError(
+            f"{where}: model_id: a local folder {params.model_id} would be loaded instead of the hub's; "
+            "start from another working directory"
+        )
+    return params.model_id, {"revision": params.model_revision}
+
+
+def load_tokenizer(params: TrainingParams, where: str) -> PreTrainedTokenizerBase:
+    """The base model's tokenizer, with a padding token (its end token where it has none: padding is always masked)."""
+    name, pinned = location(params, where)
+    tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **pinned)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    # The harness cuts sequences itself; the tokenizer would warn about lengths that never reach the model.
+    tokenizer.model_max_length = int(1e9)
+    return tokenizer
+
+
+def load_base_model(
+    params: TrainingParams, tokenizer: PreTrainedTokenizerBase, device: torch.device, where: str
+) -> PreTrainedModel:
+    """Loads the base model in `params.dtype` onto the device, in evaluation mode and with greedy decoding settings."""
+    name, pinned = location(params, where)
+    config = AutoConfig.from_pretrained(name, trust_remote_code=False, **pinned)
+    quantization = _quantization(params.dtype)
+    model = _auto_class(config).from_pretrained(
+        name,
+        config=config,
+        trust_remote_code=False,
+        use_safetensors=True,
+        dtype=DTYPES.get(params.dtype, torch.bfloat16),
+        attn_implementation=params.attn_implementation,
+        quantization_config=quantization,
+        device_map={"": device} if quantization else None,
+        **pinned,
+    )
+    if quantization is None:
+        model.to(device)
+    neutralize_generation_config(model, tokenizer)
+    return model.eval()
+
+
+def _auto_class(config: PretrainedConfig) -> type:
+    return AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+
+
+def _quantization(dtype: str) -> BitsAndBytesConfig | None:
+    if dtype == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    if dtype == "int4":  # the settings of QLoRA (arXiv 2305.14314)
+        return BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.bfloat16,
+        )
+    return None
+
+
+def meta_model(model_id: str, where: str) -> PreTrainedModel:
+    """The architecture of a base model on the meta device: shapes and names without weights, memory or network.
+
+    Raises:
+        UserError: the project ships no architecture of that name.
+    """
+    path = ARCHITECTURES / f"{model_id.replace('/', '--')}.json"
+    if model_id.startswith("embedded/"):
+        path = EMBEDDED / model_id.removeprefix("embedded/") / "config.json"
+    if not path.is_file():
+        known = ", ".join(sorted(path.stem.replace("--", "/") for path in ARCHITECTURES.glob("*.json")))
+        raise UserError(
+            f"{where}: model_id: no architecture of {model_id!r} ships with the project, so that it cannot "
+            f"be rehearsed; add its config.json as {path.name} to harness/architectures (there: {known})"
+        )
+    values = json.loads(path.read_text())
+    config = AutoConfig.for_model(**values)
+    with torch.device("meta"):
+        return _auto_class(config).from_config(config, dtype=torch.bfloat16)
+
+
+def attach_adapter(
+    model: PreTrainedModel,
+    config: PeftConfig | None,
+    values: dict[str, Any] | None,
+    params: TrainingParams,
+    where: str,
+) -> nn.Module:
+    """Wraps the base model in its adapter, or, without one, makes every weight of it trainable.
+
+    Args:
+        model: the untouched base model; changed in place by most methods.
+        config: PEFT's config, None for full fine-tuning.
+        values: the file that `config` was made of, whose expressions are bounded in time first.
+        params: decide the trained weights' dtype, checkpointing and quantized preparation.
+        where: the adapter config's path for messages.
+
+    Raises:
+        UserError: PEFT refuses the config for this model, for example because no module matches.
+    """
+    if config is None:
+        model.requires_grad_(True)
+        wrapped: nn.Module = model
+    else:
+        check_patterns(values, (name for name, _ in model.named_modules()), where)
+        if params.dtype in ("int8", "int4"):
+            model = prepare_model_for_kbit_training(
+                model,
+                use_gradient_checkpointing=params.gradient_checkpointing,
+                gradient_checkpointing_kwargs={"use_reentrant": False},
+            )
+        wrapped = wrap_in_adapter(model, config, params.autocast_adapter_dtype, where)
+        if params.autocast_adapter_dtype:
+            _train_in_float32(wrapped)
+    if params.gradient_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    return wrapped
+
+
+def wrap_in_adapter(
+    model: PreTrainedModel, config: PeftConfig, autocast_adapter_dtype: bool, where: str, on_meta: bool = False
+) -> PeftModel:
+    """get_peft_model with its many kinds of complaint turned into one line; `on_meta` makes no real weights.
+
+    Raises:
+        UserError: the config does not fit the model.
+    """
+    config.task_type = config.task_type or ("SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM")
+    expected = "SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM"
+    if str(getattr(config.task_type, "value", config.task_type)) != expected:
+        raise UserError(f"{where}: task_type: expected {expected} for this base model, got {config.task_type!r}")
+    if getattr(config, "tokenizer_name_or_path", None):
+        config.tokenizer_name_or_path = model.name_or_path
+    try:
+        with torch.device("meta") if on_meta else nullcontext():
+            wrapped = get_peft_model(model, config, autocast_adapter_dtype=autocast_adapter_dtype)
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, NotImplementedError, AssertionError) as error:
+        raise UserError(
+            f"{where}: {_key_of(error)}PEFT cannot apply it to {model.config.model_type}: {one_line(error)[:300]}"
+        ) from None
+    if not any(parameter.requires_grad for parameter in wrapped.parameters()):
+        raise UserError(f"{where}: nothing is trainable with this config; check its target modules")
+    return wrapped
+
+
+def _key_of(error: BaseException) -> str:
+    return "target_modules: " if "target modules" in str(error).lower() or "target_modules" in str(error) else ""
+
+
+def _train_in_float32(model: nn.Module) -> None:
+    """Small updates vanish in bfloat16 weights, so whatever is trained is kept in float32 (DESIGN, "Precision")."""
+    for parameter in model.parameters():
+        if parameter.requires_grad and parameter.dtype in (torch.float16, torch.bfloat16):
+            parameter.data = parameter.data.float()
+
+
+def parameter_counts(model: nn.Module) -> tuple[int, int]:
+    """Trainable and total parameters; 4-bit weights count as many as they stand for, shared ones once."""
+    trainable = total = 0
+    for parameter in model.parameters():
+        packed = parameter.__class__.__name__ == "Params4bit"
+        count = parameter.quant_state.shape.numel() if packed and parameter.quant_state else parameter.numel()
+        total += count
+        trainable += count if parameter.requires_grad else 0
+    return trainable, total
+
+
+def quiet_libraries() -> None:
+    """Keeps off the screen what the libraries report about loading; the harness says itself what it is doing."""
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    for message in LIBRARY_WARNINGS:
+        warnings.filterwarnings("ignore", message=message)

@@ -1,0 +1,105 @@
+"""The frame of a result before the run, and its summary for the terminal after it."""
+
+import dataclasses
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import peft
+import torch
+
+from harness import provenance, results
+from harness.experiment import ROOT, Experiment, display_path
+from harness.models import EMBEDDED
+from harness.task import Task
+from harness.units import human_bytes
+
+
+def new_result(experiment: Experiment, task: Task, device: torch.device, command: str) -> results.Result:
+    """A result that says all that is known before anything is loaded."""
+    params = experiment.params
+    git = provenance.git_state(ROOT)
+    configuration = [params.model_dump(exclude={"seed"}), experiment.adapter_config]
+    embedded = EMBEDDED / params.model_id.removeprefix("embedded/") / "model.safetensors"
+    datasets = task.DATASETS.values() if params.data_source == "hub" else ()
+    return results.Result(
+        method=experiment.method,
+        name=experiment.name,
+        seed=params.seed,
+        overrides=experiment.overrides,
+        run_info=results.RunInfo(
+            created_at=datetime.now(UTC).isoformat(),
+            experiment_name=f"{experiment.method}/{experiment.name}",
+            peft_branch=f"v{peft.__version__}",
+            train_config=params.model_dump(),
+            peft_config=experiment.adapter_config,
+        ),
+        meta_info=results.MetaInfo(
+            dataset_info={dataset.repo_id: results.RepoInfo(sha=dataset.revision) for dataset in datasets},
+            package_info=provenance.package_info(),
+            system_info=provenance.system_info(device),
+            pytorch_info=provenance.pytorch_info(),
+        ),
+        task=results.TaskInfo(
+            name=experiment.task,
+            data_source=params.data_source,
+            metric=task.METRIC.name,
+            higher_is_better=task.METRIC.higher_is_better,
+        ),
+        hardware=provenance.hardware(device),
+        provenance=results.Provenance(
+            command=command,
+            harness_commit=git["commit"],
+            harness_dirty=git["dirty"],
+            untracked_files=git["untracked_files"],
+            config_fingerprint=provenance.fingerprint(configuration),
+            base_model_fingerprint=provenance.file_fingerprint(embedded) if embedded.is_file() else None,
+        ),
+    )
+
+
+def adapter_summary(config: Any) -> dict[str, Any] | None:
+    """The complete PEFT config, its defaults included, as JSON values."""
+    return None if config is None else _plain(config.to_dict())
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted(map(_plain, value))
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Enum):
+        return value.value
+    if dataclasses.is_dataclass(value):
+        return _plain(dataclasses.asdict(value))
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def summary(result: results.Result, path: Path) -> str:
+    """What a run measured, in a few lines."""
+    info, speed, quality = result.train_info, result.speed, result.quality
+    train = result.memory.get("train")
+    lines = [f"{result.run_info.experiment_name} on {result.task.name}, seed {result.seed}: {info.status}"]
+    if quality.test_score is not None:
+        base = "not measured" if quality.base_score is None else f"{100 * quality.base_score:.1f} %"
+        lines.append(
+            f"  score      {100 * quality.test_score:.1f} % {result.task.metric} on {result.task.test_rows} test "
+            f"rows (untouched base {base}, invalid outputs {100 * quality.invalid_rate:.1f} %)"
+        )
+    if info.num_trainable_params is not None:
+        lines.append(f"  trainable  {info.num_trainable_params:,} of {info.num_total_params:,} parameters")
+    lines.append(f"  storage    {human_bytes(info.file_size)}")
+    if train is not None:
+        kind = "resident set above the start" if result.hardware["device"] == "cpu" else "reserved by the allocator"
+        lines.append(f"  memory     {human_bytes(train.reserved)} peak in training ({kind})")
+    if speed.train_tokens_per_second is not None:
+        lines.append(f"  training   {speed.train_tokens_per_second:,.0f} tokens/s, {info.train_time:.1f} s in steps")
+    if speed.test_tokens_per_second is not None:
+        lines.append(f"  generating {speed.test_tokens_per_second:,.0f} tokens/s in the test evaluation")
+    lines.append(f"  total time {result.run_info.total_time:.1f} s on {result.hardware['slug']}")
+    if result.overrides:
+        lines.append("  modified by --set, so this is no result")
+    return "\n".join([*lines, f"  written to {display_path(path)}"])

@@ -1,0 +1,220 @@
+"""The result of a run: its schema, where it lies, how it is written and read.
+
+`run_info`, `train_info` and `meta_info` have the layout that Hugging Face's method_comparison writes and reads; what
+is ours stands beside them. Memory in bytes, time in seconds, missing values null.
+
+    python -m harness.results > harness/result.schema.json
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+# Decides comparability: bump it with every change that moves results, in the same commit. Results of different
+# protocols are never ranked together.
+PROTOCOL = 1
+
+Status = Literal["success", "cancelled", "out_of_memory", "diverged", "failed"]
+# 0 is reserved for success; 2 is a mistake in the experiment or the command line, found before anything ran.
+EXIT_CODES: dict[Status, int] = {"success": 0, "failed": 1, "out_of_memory": 3, "diverged": 4, "cancelled": 130}
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, validate_assignment=True)
+
+
+class RunInfo(_Section):
+    """What was run, when and for how long."""
+
+    created_at: str = Field(description="ISO 8601, UTC")
+    total_time: float = 0.0
+    experiment_name: str = Field(description="<method>/<name>")
+    peft_branch: str
+    train_config: dict[str, Any]
+    peft_config: dict[str, Any] | None = None
+    error_msg: str = Field("", description="the traceback, where the run did not succeed")
+
+
+class Metrics(_Section):
+    """One line of the training log; the last one holds the test score."""
+
+    step: int
+    valid_accuracy: float | None = Field(None, alias="valid accuracy")
+    valid_score: float | None = Field(None, alias="valid score")
+    test_accuracy: float | None = Field(None, alias="test accuracy")
+    test_score: float | None = Field(None, alias="test score")
+    train_loss: float | None = Field(None, alias="train loss", description="mean since the line before")
+    train_samples: int | None = Field(None, alias="train samples")
+    train_time: float | None = Field(None, alias="train time", description="since the line before")
+    eval_time: float | None = Field(None, alias="eval time")
+    tokens_per_second: float | None = Field(
+        None, alias="tokens / sec", description="non-padding, since the line before"
+    )
+    memory_allocated_avg: float | None = Field(None, alias="mem allocated avg")
+    memory_reserved_avg: float | None = Field(None, alias="mem reserved avg")
+    elapsed_time: float | None = Field(None, alias="elapsed time")
+    train_total_tokens: int | None = Field(None, alias="train total tokens")
+    forgetting: float | None = None
+
+
+class TrainInfo(_Section):
+    """Outcome and cost of training. On the CPU, accelerator memory is the resident set above its first level."""
+
+    accelerator_memory_reserved_avg: int | None = None
+    accelerator_memory_max: int | None = None
+    accelerator_memory_reserved_99th: int | None = None
+    train_time: float = Field(0.0, description="of training steps after warm-up, device-synchronized")
+    file_size: int | None = Field(None, description="weight files that save_pretrained wrote")
+    num_trainable_params: int | None = None
+    num_total_params: int | None = None
+    status: Status = "failed"
+    metrics: list[Metrics] = Field(default_factory=list)
+
+
+class RepoInfo(_Section):
+    """A repository of the hub as it was loaded."""
+
+    sha: str | None = None
+    created_at: str | None = None
+
+
+class MetaInfo(_Section):
+    """Versions and machine."""
+
+    model_info: RepoInfo | None = None
+    dataset_info: dict[str, RepoInfo] = Field(default_factory=dict)
+    package_info: dict[str, str | None]
+    system_info: dict[str, str]
+    pytorch_info: str
+
+
+class TaskInfo(_Section):
+    """What was measured."""
+
+    name: str
+    subset: str | None = None
+    data_source: Literal["hub", "embedded"]
+    metric: str
+    higher_is_better: bool
+    train_rows: int | None = None
+    valid_rows: int | None = None
+    test_rows: int | None = None
+    truncated_rows: int | None = Field(None, description="tokenized training rows that were cut")
+
+
+class PeakMemory(_Section):
+    """Of one phase."""
+
+    allocated: int | None = None
+    reserved: int | None = None
+
+
+class Speed(_Section):
+    """Time of the run's parts, and tokens per second."""
+
+    load_time: float | None = None
+    tokenize_time: float | None = None
+    warmup_time: float | None = Field(None, description="first steps, left out of train_time and throughput")
+    warmup_steps: int | None = None
+    eval_time: float | None = Field(None, description="all evaluations of valid and test")
+    train_tokens_per_second: float | None = Field(None, description="non-padding tokens / train_time")
+    step_time_median: float | None = None
+    step_time_p95: float | None = None
+    test_tokens_per_second: float | None = Field(None, description="generated tokens / time of the test evaluation")
+    skipped_steps: int = Field(0, description="steps whose float16 gradients overflowed; not trained on")
+
+
+class Sample(_Section):
+    """One test row as the model answered it."""
+
+    prompt: str
+    reference: str
+    prediction: str
+    score: float
+
+
+class Quality(_Section):
+    """Scores on the test split and what they are to be read against."""
+
+    test_score: float | None = None
+    valid_score: float | None = Field(None, description="of the last evaluation")
+    test_scores: list[float] = Field(default_factory=list, description="one per row, in the split's order")
+    invalid_rate: float | None = None
+    majority_baseline: float | None = None
+    base_score: float | None = Field(None, description="the untouched base model, same prompts and decoding")
+    base_invalid_rate: float | None = None
+    samples: list[Sample] = Field(default_factory=list)
+
+
+class Provenance(_Section):
+    """What decides whether two results may be compared, and how to make this one again."""
+
+    command: str
+    harness_commit: str | None
+    harness_dirty: bool | None
+    untracked_files: int | None
+    data_fingerprint: str | None = None
+    config_fingerprint: str
+    base_model_fingerprint: str | None = Field(None, description="of an embedded model's weight file")
+
+
+class Result(_Section):
+    """One run. In results/ only when it succeeded unmodified; a run of any status leaves one in runs/."""
+
+    protocol: int = PROTOCOL
+    method: str
+    name: str
+    seed: int
+    overrides: dict[str, Any] = Field(default_factory=dict, description="what --set changed; empty when unmodified")
+    run_info: RunInfo
+    train_info: TrainInfo = Field(default_factory=TrainInfo)
+    meta_info: MetaInfo
+    task: TaskInfo
+    hardware: dict[str, Any]
+    memory: dict[str, PeakMemory] = Field(default_factory=dict, description="peaks of the phases load, train, eval")
+    speed: Speed = Field(default_factory=Speed)
+    quality: Quality = Field(default_factory=Quality)
+    provenance: Provenance
+
+
+def file_name(result: Result) -> str:
+    """`<method>--<name>[--<subset>]--seed<k>`, without an ending."""
+    parts = [result.method, result.name, result.task.subset, f"seed{result.seed}"]
+    return "--".join(part for part in parts if part)
+
+
+def result_path(output: Path, result: Result) -> Path:
+    """Where a successful, unmodified run belongs."""
+    return output / "results" / result.task.name / result.hardware["slug"] / f"{file_name(result)}.json"
+
+
+def write_result(path: Path, result: Result) -> None:
+    """Writes atomically: a reader sees the old file or the whole new one, whenever the run dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(result.model_dump(by_alias=True), indent=1, allow_nan=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def read_result(path: Path) -> Result:
+    """Reads one of our own results.
+
+    Raises:
+        pydantic.ValidationError: the file does not have the schema.
+    """
+    return Result.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+def json_schema() -> str:
+    """The JSON schema of a result file."""
+    return json.dumps(Result.model_json_schema(by_alias=True), indent=1) + "\n"
+
+
+if __name__ == "__main__":
+    print(json_schema(), end="")

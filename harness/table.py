@@ -1,0 +1,91 @@
+"""The Markdown table of a task's results: one line per experiment, mean and spread over seeds.
+
+    python -m harness.table MetaMathQA embedded
+
+prints the results whose experiment name contains "embedded", best first. Results of different protocols or hardware
+make tables of their own.
+"""
+
+import argparse
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.experiment import ROOT
+from harness.results import Result, read_result
+from harness.units import human_bytes
+
+HEADER = "| experiment | lr | trained parameters | storage | peak memory | tokens/s | accuracy % | std | by seed | invalid % |"
+
+
+def results_table(results: Sequence[Result]) -> str:
+    """Markdown for results of one task, protocol and hardware.
+
+    The spread is the sample standard deviation over seeds; memory and tokens/s are medians over seeds.
+    """
+    groups: dict[str, list[Result]] = defaultdict(list)
+    for result in results:
+        groups[result.run_info.experiment_name].append(result)
+    ordered = sorted(groups.values(), key=lambda group: -_mean_score(group))
+    lines = [HEADER.replace("accuracy", results[0].task.metric), "|---|---|---|---|---|---|---|---|---|---|"]
+    return "\n".join([*lines, *map(_line, ordered), _base_line(results)])
+
+
+def _mean_score(group: Sequence[Result]) -> float:
+    return statistics.fmean(result.quality.test_score for result in group)
+
+
+def _line(group: list[Result]) -> str:
+    group = sorted(group, key=lambda result: result.seed)
+    scores = [100 * result.quality.test_score for result in group]
+    info = group[0].train_info
+    cells = [
+        group[0].run_info.experiment_name,
+        f"{group[0].run_info.train_config['optimizer_kwargs']['lr']:g}",
+        f"{info.num_trainable_params:,}",
+        human_bytes(info.file_size),
+        human_bytes(statistics.median(result.memory["train"].reserved for result in group)),
+        f"{statistics.median(result.speed.train_tokens_per_second for result in group):,.0f}",
+        f"{statistics.fmean(scores):.1f}",
+        f"{statistics.stdev(scores):.1f}" if len(scores) > 1 else "one seed",
+        " / ".join(f"{score:.1f}" for score in scores),
+        f"{100 * statistics.fmean(result.quality.invalid_rate for result in group):.1f}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _base_line(results: Sequence[Result]) -> str:
+    (score, invalid), *others = {(result.quality.base_score, result.quality.base_invalid_rate) for result in results}
+    if others:
+        raise ValueError("these results were measured on different base models; make a table for each")
+    return f"| *untouched base model* | | 0 | | | | {100 * score:.1f} | | | {100 * invalid:.1f} |"
+
+
+def load_groups(task: str, pattern: str, root: Path = ROOT) -> dict[tuple[int, str], list[Result]]:
+    """The committed results of a task by (protocol, hardware)."""
+    groups: dict[tuple[int, str], list[Result]] = defaultdict(list)
+    for path in sorted((root / "results" / task).glob("*/*.json")):
+        result = read_result(path)
+        if pattern in result.name:
+            groups[result.protocol, result.hardware["slug"]].append(result)
+    return dict(groups)
+
+
+def main() -> None:
+    """Prints the tables."""
+    parser = argparse.ArgumentParser(prog="python -m harness.table", description=__doc__.splitlines()[0])
+    parser.add_argument("task")
+    parser.add_argument("pattern", nargs="?", default="", help="part of the experiment's name")
+    arguments = parser.parse_args()
+    groups = load_groups(arguments.task, arguments.pattern)
+    if not groups:
+        parser.error(f"no results of {arguments.task} match; run an experiment first: python run.py --help")
+    for (protocol, hardware), group in groups.items():
+        seeds = len({result.seed for result in group})
+        print(f"Protocol {protocol}, {hardware}, {seeds} seeds, {group[0].task.test_rows} test rows:\n")
+        print(results_table(group) + "\n")
+
+
+if __name__ == "__main__":
+    main()

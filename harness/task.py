@@ -1,0 +1,119 @@
+"""What a dataset folder promises: method_comparison/<Task>/data.py gives text, rows and scores, never tokens."""
+
+import hashlib
+import importlib.util
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from harness.errors import UserError
+
+Source = Literal["hub", "embedded"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One sample. `source` is the item it derives from: rows that share it never end up in different splits."""
+
+    prompt: str
+    target: str
+    reference: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Rows to train on, to look at while choosing hyper-parameters, and to report once at the end."""
+
+    train: list[Row]
+    valid: list[Row]
+    test: list[Row]
+
+
+@dataclass(frozen=True)
+class Score:
+    """Of one prediction: `value` in [0, 1]; `valid` is False where the output holds no answer at all."""
+
+    value: float
+    valid: bool = True
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Name and direction of what `Score.value` averages to."""
+
+    name: str
+    higher_is_better: bool = True
+
+
+@dataclass(frozen=True)
+class HubDataset:
+    """A pinned dataset of the hub: repository, configuration and commit."""
+
+    repo_id: str
+    revision: str
+    config: str | None = None
+
+
+class Task(Protocol):
+    """The names that data.py defines. `DATASETS` lists everything loaded from the hub, by a short name."""
+
+    METRIC: Metric
+    DATASETS: dict[str, HubDataset]
+
+    def load_splits(self, source: Source) -> Splits:
+        """All three splits as text, from the hub or embedded."""
+
+    def score(self, prediction: str, reference: str) -> Score:
+        """Scores one decoded prediction, as the model wrote it, against a row's reference."""
+
+
+def load_task(task_folder: Path) -> Task:
+    """Imports a task's data.py and checks that it keeps the contract.
+
+    Raises:
+        UserError: the file or one of the names it must define is missing.
+    """
+    path = task_folder / "data.py"
+    where = f"{task_folder.parent.name}/{task_folder.name}/data.py"
+    if not path.is_file():
+        raise UserError(f"{where}: missing; a task folder needs it (see harness/task.py)")
+    spec = importlib.util.spec_from_file_location(f"{task_folder.name}_data", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for name in ("METRIC", "DATASETS", "load_splits", "score"):
+        if not hasattr(module, name):
+            raise UserError(f"{where}: {name}: missing; define it as harness/task.py describes")
+    return module
+
+
+def load_hub_split(dataset: HubDataset, split: str) -> Iterable[dict]:
+    """Rows of one split at the pinned revision, as dictionaries of the dataset's own columns."""
+    from datasets import load_dataset  # slow to import, and embedded runs do without it
+
+    return load_dataset(dataset.repo_id, dataset.config, split=split, revision=dataset.revision)
+
+
+def hold_out(rows: list[Row]) -> tuple[list[Row], list[Row]]:
+    """Carves valid out of train: 10 % of the source items, at least 50 and at most 1000, chosen by hash.
+
+    The choice depends on nothing but the sources, so a run's seed never moves it. Valid keeps one row of each held-out
+    source (its first), in the order of the hash, so that any number of its first rows is a fair sample.
+
+    Returns:
+        train rows in their order, valid rows.
+    """
+    first_of = {}
+    for row in rows:
+        first_of.setdefault(row.source, row)
+    size = min(max(len(first_of) // 10, 50), 1000)
+    if len(first_of) <= size:
+        raise ValueError(f"{len(first_of)} source items are too few to hold {size} out")
+    held_out = sorted(first_of, key=_hash)[:size]
+    excluded = set(held_out)
+    return [row for row in rows if row.source not in excluded], [first_of[source] for source in held_out]
+
+
+def _hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()

@@ -1,0 +1,452 @@
+"""Trains, evaluates and measures one experiment, and writes one JSON result.
+
+    python run.py method_comparison/MetaMathQA/experiments/lora/embedded-llama-rank8
+    python run.py experiments/lora/llama-3.2-3B-rank32 --seed 1        # needs a GPU and access to the model on the hub
+    python run.py experiments/lora/llama-3.2-3B-rank32 --rehearse      # proves the folder works, on any machine
+
+A successful, unmodified run writes results/<Task>/<hardware>/<method>--<name>--seed<k>.json. Every run leaves its log,
+adapter, predictions and JSON in runs/, however it ended. The page reads from top to bottom: load, train, test, save.
+"""
+
+import logging
+
+from harness.arguments import parse_arguments
+
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it complains on import about kernels that nobody asked for
+if __name__ == "__main__":
+    parse_arguments()  # before the heavy imports below, so that --help and typing errors answer at once
+
+import dataclasses
+import json
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy
+import torch
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+from transformers import set_seed
+
+from harness import models, provenance, results
+from harness.adapters import build_adapter_config
+from harness.batches import Encoder, collate, effective_batches, needed_rows
+from harness.errors import UserError
+from harness.experiment import Experiment, display_path, find_experiment, read_experiment
+from harness.generation import generate
+from harness.meters import MemoryMeter, synchronize
+from harness.metrics import Scores, majority_baseline, score_predictions
+from harness.optimizers import build_optimizer, build_scheduler, check_optimizer
+from harness.rehearsal import ROWS, check_architecture, rehearsal_of
+from harness.report import adapter_summary, new_result, summary
+from harness.task import Row, Splits, Task, load_task
+from harness.training_log import Diverged, TrainingLog
+
+WINDOW = 10  # optimizer steps between two waits for the device, at most
+WARMUP_STEPS = 5  # left out of train_time: compilation, first allocations
+log = logging.getLogger("run")
+
+
+@dataclasses.dataclass
+class Run:
+    """All that one run holds. `where` names the file that messages about parameters point at."""
+
+    experiment: Experiment
+    task: Task
+    device: torch.device
+    folder: Path
+    result: results.Result
+    memory: MemoryMeter
+    started: float
+    rehearsal: bool = False
+    splits: Splits | None = None
+    encoder: Encoder | None = None
+    model: Any = None
+
+    @property
+    def params(self):
+        """The run's TrainingParams."""
+        return self.experiment.params
+
+    @property
+    def where(self) -> str:
+        """The experiment's own parameter file."""
+        return f"{display_path(self.experiment.folder)}/training_params.json"
+
+    def autocast(self) -> torch.autocast:
+        """Mixed precision as the parameters ask for; does nothing without use_amp."""
+        dtype = torch.float16 if self.params.dtype == "float16" else torch.bfloat16
+        return torch.autocast(self.device.type, dtype=dtype, enabled=self.params.use_amp)
+
+
+def load(run: Run) -> None:
+    """Text, tokenizer, base model, the base model's own score, and the adapter, in this order."""
+    params, result, started = run.params, run.result, time.perf_counter()
+    set_seed(params.seed)  # the only place: adapter initialization, data order and dropout follow from it
+    log.info("loading %s (%s data) and %s", run.experiment.task, params.data_source, params.model_id)
+    with run.memory.phase("load"):
+        run.splits = run.task.load_splits(params.data_source)
+        if run.rehearsal:
+            run.splits = Splits(run.splits.train, run.splits.valid[:ROWS], run.splits.test[:ROWS])
+        tokenizer = models.load_tokenizer(params, run.where)
+        base = models.load_base_model(params, tokenizer, run.device, run.where)
+        run.encoder = Encoder(tokenizer, params, base.config.is_encoder_decoder)
+    if params.loss_on == "all" and base.config.is_encoder_decoder:
+        raise UserError(f'{run.where}: loss_on: "all" needs a causal model; use "target"')
+    result.meta_info.model_info = results.RepoInfo(sha=getattr(base.config, "_commit_hash", None))
+    for name, split in dataclasses.asdict(run.splits).items():
+        setattr(result.task, f"{name}_rows", len(split))
+    result.provenance.data_fingerprint = provenance.fingerprint(dataclasses.asdict(run.splits).values())
+    result.speed.load_time = time.perf_counter() - started
+    result.quality.majority_baseline = majority_baseline(run.task, run.splits.train, run.splits.test)
+    if not run.rehearsal:
+        score_base(run, base)
+    values, config = run.experiment.adapter_config, None
+    if values is not None:
+        config = build_adapter_config(values, run.experiment.adapter_config_path, params)
+    with run.memory.phase("load"):
+        run.model = models.attach_adapter(base, config, values, params, run.experiment.adapter_config_path)
+    if config is not None:
+        config.base_model_name_or_path = params.model_id  # PEFT writes the folder that the model came from
+    result.run_info.peft_config = adapter_summary(config)
+    trainable, total = models.parameter_counts(run.model)
+    result.train_info.num_trainable_params, result.train_info.num_total_params = trainable, total
+    log.info("training %s of %s parameters (%.3g %%)", f"{trainable:,}", f"{total:,}", 100 * trainable / total)
+
+
+def score_base(run: Run, base: Any) -> None:
+    """The untouched base model on the test split; kept in runs/base_scores, since every method shares it."""
+    identity = [
+        results.PROTOCOL,
+        run.params.model_dump(
+            include={
+                "model_id",
+                "model_revision",
+                "dtype",
+                "use_amp",
+                "attn_implementation",
+                "max_seq_length",
+                "query_template",
+                "batch_size_eval",
+                "generation_kwargs",
+            }
+        ),
+        run.result.provenance.data_fingerprint,
+        run.result.provenance.base_model_fingerprint,
+        run.result.hardware,
+        run.result.meta_info.package_info,
+    ]
+    cache = run.folder.parents[2] / "base_scores" / f"{provenance.fingerprint(identity)[:20]}.json"
+    if cache.is_file():
+        known = json.loads(cache.read_text())
+    else:
+        run.model = base
+        scores, _, _ = evaluate(run, run.splits.test, "untouched base model")
+        known = {"score": scores.mean, "invalid_rate": scores.invalid_rate}
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        cache.write_text(json.dumps(known))
+    run.result.quality.base_score, run.result.quality.base_invalid_rate = known["score"], known["invalid_rate"]
+    log.info("untouched base model: %s %.1f %%", run.task.METRIC.name, 100 * known["score"])
+
+
+def evaluate(run: Run, rows: list[Row], description: str) -> tuple[Scores, Any, float]:
+    """Greedy answers to the rows' prompts: their scores, what was generated, and the seconds that took."""
+    prompts = [run.encoder.encode_prompt(row.prompt)[0] for row in rows]
+    with run.memory.phase("eval"), run.autocast():
+        synchronize(run.device)
+        started = time.perf_counter()
+        generated = generate(
+            run.model,
+            run.encoder.tokenizer,
+            prompts,
+            run.params.batch_size_eval,
+            run.params.generation_kwargs,
+            description,
+        )
+        synchronize(run.device)
+        seconds = time.perf_counter() - started
+    return score_predictions(run.task, rows, generated.texts), generated, seconds
+
+
+def train(run: Run) -> TrainingLog:
+    """The training loop: forward, backward, clip, step; evaluates on valid every eval_steps and at the end."""
+    params, model, rows = run.params, run.model, run.splits.train
+    steps = params.planned_steps(len(rows))
+    samples = tokenize(run, steps)
+    optimizer = build_optimizer(model, params, run.where)
+    scheduler = build_scheduler(optimizer, params, steps)
+    scaler = torch.amp.GradScaler(run.device.type, enabled=params.dtype == "float16")
+    forward = torch.compile(model) if params.compile else model
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    allocate = getattr(getattr(model, "base_model", None), "update_and_allocate", None)  # AdaLoRA and its kin
+    tokenizer, is_encoder_decoder = run.encoder.tokenizer, run.encoder.is_encoder_decoder
+    training = TrainingLog(run.device, run.memory, warmup_steps=min(WARMUP_STEPS, steps // 10))
+    stream = effective_batches(samples, len(rows), params)
+    model.train()
+    with run.memory.phase("train"), tqdm(total=steps, desc="training", unit="step", dynamic_ncols=True) as bar:
+        for step in range(1, steps + 1):
+            training.timer.start()
+            batches = [
+                collate(part, tokenizer.pad_token_id, params.loss_on, is_encoder_decoder) for part in next(stream)
+            ]
+            counted = sum(batch.counted for batch in batches)
+            step_loss = torch.zeros((), device=run.device)
+            for batch in batches:
+                with run.autocast():
+                    # The model's own mean, weighted so that every counted token of the step counts once.
+                    loss = forward(**batch.to(run.device), use_cache=False).loss * (batch.counted / counted)
+                scaler.scale(loss).backward()
+                step_loss += loss.detach()
+            scaler.unscale_(optimizer)
+            if params.grad_norm_clip is not None:
+                torch.nn.utils.clip_grad_norm_(trainable, params.grad_norm_clip)
+            if optimizer_step(scaler, optimizer):
+                scheduler.step()
+            else:
+                training.skipped_steps += 1
+            if allocate is not None:
+                allocate(step)
+            optimizer.zero_grad(set_to_none=True)
+            training.timer.stop()
+            training.add(step_loss, sum(batch.tokens for batch in batches), sum(map(len_of, batches)))
+
+            bar.update()
+            evaluating = step % params.eval_steps == 0 or step == steps
+            if evaluating or step % WINDOW == 0 or step == training.warmup_steps:
+                mean_loss = training.close_window(tolerate=scaler.is_enabled())
+                bar.set_postfix(
+                    loss=f"{mean_loss:.3f}",
+                    lr=f"{scheduler.get_last_lr()[0]:.2e}",
+                    **{"tok/s": f"{training.tokens_per_second or 0:.0f}"},
+                )
+            if evaluating:
+                validate(run, training)
+                model.train()
+    return training
+
+
+def tokenize(run: Run, steps: int) -> dict:
+    """Tokenizes the training rows that the run will see."""
+    params, rows, started = run.params, run.splits.train, time.perf_counter()
+    wanted = needed_rows(len(rows), params.seed, steps * params.batch_size * params.gradient_accumulation_steps)
+    samples = {
+        index: run.encoder.encode(rows[index])
+        for index in tqdm(wanted, desc="tokenizing", unit="row", leave=False, dynamic_ncols=True)
+    }
+    run.result.task.truncated_rows = sum(sample.truncated for sample in samples.values())
+    run.result.speed.tokenize_time = time.perf_counter() - started
+    return samples
+
+
+def len_of(batch: Any) -> int:
+    """Samples in a batch."""
+    return len(batch.inputs["input_ids"])
+
+
+def optimizer_step(scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer) -> bool:
+    """Steps, and says whether the optimizer did: float16 gradients that overflowed are not trained on."""
+    before = scaler.get_scale() if scaler.is_enabled() else None
+    scaler.step(optimizer)
+    scaler.update()
+    return before is None or scaler.get_scale() >= before
+
+
+def validate(run: Run, training: TrainingLog) -> None:
+    """Scores the valid split and adds a line to the result's metrics."""
+    line = training.line()
+    scores, _, line.eval_time = evaluate(run, run.splits.valid[: run.params.valid_samples], "valid")
+    line.valid_score = run.result.quality.valid_score = scores.mean
+    line.valid_accuracy = scores.mean if run.task.METRIC.name == "accuracy" else None
+    line.elapsed_time = time.perf_counter() - run.started
+    run.result.train_info.metrics.append(line)
+    run.result.train_info.train_time = training.train_time
+    log.info(
+        "step %d: train loss %.3f, valid %s %.1f %%, %.0f tokens/s",
+        line.step,
+        line.train_loss,
+        run.task.METRIC.name,
+        100 * scores.mean,
+        line.tokens_per_second or 0,
+    )
+
+
+def test(run: Run, training: TrainingLog) -> None:
+    """Scores the test split, once, and fills in the result."""
+    scores, generated, seconds = evaluate(run, run.splits.test, "test")
+    result, quality, speed, rows = run.result, run.result.quality, run.result.speed, run.splits.test
+    quality.test_score, quality.invalid_rate, quality.test_scores = scores.mean, scores.invalid_rate, scores.values
+    quality.samples = [
+        results.Sample(prompt=row.prompt, reference=row.reference, prediction=text, score=value)
+        for row, text, value in list(zip(rows, generated.texts, scores.values, strict=True))[:10]
+    ]
+    with (run.folder / "predictions.jsonl").open("w", encoding="utf-8") as file:
+        for row, text, value in zip(rows, generated.texts, scores.values, strict=True):
+            file.write(json.dumps({**dataclasses.asdict(row), "prediction": text, "score": value}) + "\n")
+    speed.test_tokens_per_second = generated.tokens / seconds
+    speed.eval_time = seconds + sum(line.eval_time for line in result.train_info.metrics)
+    result.train_info.metrics.append(
+        results.Metrics(
+            step=len(training.losses),
+            test_score=scores.mean,
+            eval_time=seconds,
+            test_accuracy=scores.mean if run.task.METRIC.name == "accuracy" else None,
+            train_loss=result.train_info.metrics[-1].train_loss,
+            train_samples=training.samples,
+            train_total_tokens=training.total_tokens,
+            elapsed_time=time.perf_counter() - run.started,
+        )
+    )
+
+
+def save(run: Run) -> None:
+    """Saves what was trained, as a user would, and weighs it."""
+    target = run.folder / ("adapter" if run.experiment.adapter_config is not None else "model")
+    # No resized embeddings here; PEFT's default would ask the hub about them.
+    extra = {"save_embedding_layers": False} if run.experiment.adapter_config is not None else {}
+    run.model.save_pretrained(target, **extra)
+    run.result.train_info.file_size = sum(path.stat().st_size for path in target.glob("*.safetensors"))
+
+
+def record(run: Run, training: TrainingLog | None) -> None:
+    """What is known of memory and speed, also of a run that broke off."""
+    info, speed = run.result.train_info, run.result.speed
+    run.result.memory = {name: results.PeakMemory(**vars(peak)) for name, peak in run.memory.peaks.items()}
+    if "train" in run.memory.peaks:
+        info.accelerator_memory_max = run.memory.peaks["train"].reserved
+    run.result.run_info.total_time = time.perf_counter() - run.started
+    if training is None:
+        return
+    info.train_time = training.train_time
+    info.accelerator_memory_reserved_avg = round(numpy.mean(training.reserved))
+    info.accelerator_memory_reserved_99th = round(numpy.percentile(training.reserved, 99))
+    speed.warmup_time, speed.warmup_steps = training.warmup_time, training.warmup_steps
+    speed.train_tokens_per_second, speed.skipped_steps = training.tokens_per_second, training.skipped_steps
+    if training.step_seconds:
+        speed.step_time_median = float(numpy.median(training.step_seconds))
+        speed.step_time_p95 = float(numpy.percentile(training.step_seconds, 95))
+
+
+def execute(run: Run) -> results.Status:
+    """The whole run. Whatever happens, its JSON is in the run's folder when this returns or raises."""
+    status: results.Status = "failed"
+    training = None
+    try:
+        load(run)
+        training = train(run)
+        test(run, training)
+        save(run)
+        status = "success"
+    except KeyboardInterrupt:
+        status = "cancelled"
+        log.error("cancelled")
+    except Diverged as error:
+        status = "diverged"
+        log.error("diverged: %s", error)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        status = "out_of_memory"
+        log.error(
+            "out of memory: lower batch_size (with more gradient_accumulation_steps) or max_seq_length, "
+            "or use gradient_checkpointing or an int8 or int4 base"
+        )
+    finally:
+        run.result.train_info.status = status
+        if status != "success":
+            run.result.run_info.error_msg = traceback.format_exc()
+        record(run, training)
+        results.write_result(run.folder / "result.json", run.result)
+    return status
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocator gave up: an accelerator's, Python's or torch's on the CPU."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def choose_device(name: str | None) -> torch.device:
+    """The device asked for, or the accelerator of this machine, or the CPU."""
+    try:
+        device = torch.device(name) if name else torch.accelerator.current_accelerator(check_available=True)
+        torch.empty(1, device=device or "cpu")
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"--device: {name} cannot be used here: {str(error).splitlines()[0]}") from None
+    return device or torch.device("cpu")
+
+
+def prepare(experiment: Experiment, device: torch.device, output: Path, command: str, rehearsal: bool = False) -> Run:
+    """Checks what can be checked before anything loads, and makes the run's folder."""
+    check_optimizer(experiment.params, f"{display_path(experiment.folder)}/training_params.json")
+    if experiment.adapter_config is not None:
+        build_adapter_config(experiment.adapter_config, experiment.adapter_config_path, experiment.params)
+    task = load_task(experiment.task_folder)
+    result = new_result(experiment, task, device, command)
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
+    folder = output / "runs" / experiment.task / results.file_name(result) / stamp
+    folder.mkdir(parents=True)
+    return Run(experiment, task, device, folder, result, MemoryMeter(device), time.perf_counter(), rehearsal)
+
+
+def rehearse(experiment: Experiment) -> None:
+    """Proves that the folder works: on its own model's architecture, then a few steps on the embedded model."""
+    trainable, total = check_architecture(experiment)
+    print(
+        f"{experiment.params.model_id}: {trainable:,} of {total:,} parameters would be trained "
+        f"({100 * trainable / total:.3g} %)"
+    )
+    shortened, changes = rehearsal_of(experiment)
+    print("rehearsing on the embedded model; changed for that:", *changes, sep="\n  ")
+    with tempfile.TemporaryDirectory() as folder:
+        run = prepare(shortened, torch.device("cpu"), Path(folder), "", rehearsal=True)
+        load(run)
+        test(run, train(run))
+        save(run)
+    print(f"rehearsal passed: {display_path(experiment.folder)} loads, trains, generates and saves")
+
+
+def start(arguments: Any) -> int:
+    """One run from parsed arguments to its exit code."""
+    experiment = read_experiment(find_experiment(arguments.experiment), arguments.overrides, arguments.seed)
+    if not arguments.verbose:
+        models.quiet_libraries()
+    if arguments.rehearse:
+        rehearse(experiment)
+        return 0
+    command = " ".join(["python run.py", *sys.argv[1:]])
+    run = prepare(experiment, choose_device(arguments.device), arguments.output.resolve(), command)
+    target = results.result_path(arguments.output.resolve(), run.result)
+    if target.exists() and not arguments.overwrite and not experiment.overrides:
+        run.folder.rmdir()
+        raise UserError(f"{display_path(target)}: this result exists; choose another --seed, or --overwrite it")
+    logging.getLogger().addHandler(logging.FileHandler(run.folder / "log.txt"))
+    status = execute(run)
+    if status == "success" and not experiment.overrides:
+        results.write_result(target, run.result)
+    print(
+        summary(run.result, target if status == "success" and not experiment.overrides else run.folder / "result.json")
+    )
+    return results.EXIT_CODES[status]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command line and returns the exit code; a bug raises after its JSON has been written."""
+    arguments = parse_arguments(argv)
+    logging.basicConfig(level=logging.DEBUG if arguments.verbose else logging.INFO, format="%(message)s", force=True)
+    for library in ("httpx", "datasets", "filelock", "urllib3"):
+        logging.getLogger(library).setLevel(logging.DEBUG if arguments.verbose else logging.WARNING)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's kill leaves a JSON like Ctrl-C does
+    try:
+        with logging_redirect_tqdm():
+            return start(arguments)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""What the tests share: one torch thread each, small splits, and a way to run run.py inside the test's process."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+import run
+from harness.experiment import ROOT, find_experiment
+from harness.task import Splits
+
+LORA = "method_comparison/MetaMathQA/experiments/lora/embedded-llama-rank8"
+FAST = ["--set", "max_steps=4", "--set", "eval_steps=4", "--set", "batch_size=4",
+        "--set", "generation_kwargs.max_new_tokens=4"]  # fmt: skip
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def small_splits(monkeypatch):
+    """Cuts every task's splits, so that a whole run takes seconds."""
+    load_task = run.load_task
+
+    def load_small_task(folder):
+        task = load_task(folder)
+        load_splits = task.load_splits
+
+        def load_small_splits(source):
+            splits = load_splits(source)
+            return Splits(splits.train[:200], splits.valid[:8], splits.test[:8])
+
+        task.load_splits = load_small_splits
+        return task
+
+    monkeypatch.setattr(run, "load_task", load_small_task)
+
+
+class Outcome:
+    """Exit code of one run and, where it left one, the JSON in runs/."""
+
+    def __init__(self, code: int, output: Path) -> None:
+        self.code = code
+        self.output = output
+        found = sorted(output.glob("runs/*/*/*/result.json"))
+        self.json = json.loads(found[-1].read_text()) if found else None
+        self.folder = found[-1].parent if found else None
+
+    @property
+    def losses(self) -> list[float]:
+        return [line["train loss"] for line in self.json["train_info"]["metrics"]]
+
+
+@pytest.fixture
+def run_main(tmp_path, small_splits):
+    """Calls run.main in this process; results and runs go to a temporary folder, a new one for each call."""
+
+    def call(experiment=LORA, *arguments, fast=True, output=None) -> Outcome:
+        output = output or tmp_path / f"output{len(list(tmp_path.glob('output*')))}"
+        code = run.main(
+            [str(experiment), "--device", "cpu", "--output", str(output), *(FAST if fast else []), *arguments]
+        )
+        return Outcome(code, output)
+
+    return call
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A copy of the MetaMathQA content in which a test can write experiments; run.main looks there."""
+    root = tmp_path / "checkout"
+    source = ROOT / "method_comparison" / "MetaMathQA"
+    shutil.copytree(source, root / "method_comparison" / "MetaMathQA")
+    monkeypatch.setattr(run, "find_experiment", lambda text: find_experiment(text, root))
+    return root
+
+
+@pytest.fixture
+def write_experiment(checkout):
+    """Writes one experiment folder into the copied content and returns its path."""
+
+    def write(adapter=None, params=None, path="lora/made-by-test") -> Path:
+        folder = checkout / "method_comparison" / "MetaMathQA" / "experiments" / path
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in (("adapter_config.json", adapter), ("training_params.json", params)):
+            if content is not None:
+                text = content if isinstance(content, str) else json.dumps(content)
+                (folder / name).write_text(text)
+        return folder
+
+    return write

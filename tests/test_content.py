@@ -1,0 +1,56 @@
+"""Every experiment folder in the tree, those of a pull request included, is checked the same way."""
+
+import pytest
+
+from harness.adapters import build_adapter_config
+from harness.experiment import ROOT, all_experiments, display_path, read_experiment
+from harness.optimizers import check_optimizer
+from harness.rehearsal import check_architecture
+
+FOLDERS = all_experiments()
+REAL = [folder for folder in FOLDERS if not folder.name.startswith("embedded-")]
+# published trainable parameters of Hugging Face's method_comparison and what follows from the shapes
+TRAINABLE = {"lora/llama-3.2-3B-rank32": 9_175_040, "full-finetuning/llama-3.2-3B": 3_212_749_824}
+
+
+def name(folder):
+    return folder.relative_to(ROOT / "method_comparison").as_posix().replace("/experiments", "")
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=name)
+def test_folder_is_valid(folder):
+    experiment = read_experiment(folder)
+    check_optimizer(experiment.params, display_path(folder))
+    if experiment.adapter_config is not None:
+        build_adapter_config(experiment.adapter_config, experiment.adapter_config_path, experiment.params)
+    assert {path.name for path in folder.iterdir()} <= {"adapter_config.json", "training_params.json", "README.md"}
+    embedded = experiment.params.is_embedded_model
+    assert embedded == folder.name.startswith("embedded-") == (experiment.params.data_source == "embedded")
+
+
+@pytest.mark.parametrize("folder", REAL, ids=name)
+def test_rehearsal_passes(folder, run_main, capsys):
+    assert run_main(folder, "--rehearse", fast=False).code == 0
+    printed = capsys.readouterr().out
+    assert "rehearsal passed" in printed
+    assert "max_steps: 5000 -> 3" in printed
+
+
+@pytest.mark.parametrize("path", TRAINABLE)
+def test_trainable_parameters_on_the_real_architecture(path):
+    folder = ROOT / "method_comparison" / "MetaMathQA" / "experiments" / path
+    assert check_architecture(read_experiment(folder))[0] == TRAINABLE[path]
+
+
+def test_rehearsal_adapts_what_is_bound_to_the_model_and_says_so(write_experiment, run_main, capsys):
+    folder = write_experiment(
+        {"peft_type": "LORA", "r": 8, "target_modules": ["q_proj"], "layers_to_transform": [0, 27]}
+    )
+    assert run_main(folder, "--rehearse", fast=False).code == 0
+    assert "adapter_config.layers_to_transform: [0, 27] -> [0, 3]" in capsys.readouterr().out
+
+
+def test_rehearsal_finds_what_does_not_fit_the_real_model(write_experiment, run_main, capsys):
+    folder = write_experiment({"peft_type": "LORA", "r": 8, "target_modules": ["q_proj"], "layers_to_transform": [28]})
+    assert run_main(folder, "--rehearse", fast=False).code == 2
+    assert "adapter_config.json: target_modules: " in capsys.readouterr().err

@@ -1,0 +1,249 @@
+"""The embedded causal model: sentence families, corpus, tokenizer, shipped files, pre-training."""
+
+import re
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from harness.embedded import corpus, fingerprints, word_problems
+from harness.embedded.families import FAMILIES
+from harness.embedded.pretrain import DEFAULT_OUTPUT, Settings, make_tokenizer, pretrain
+from harness.embedded.probe import probe
+from harness.embedded.word_problems import PARTITIONS, make_problems, partition, read_equations
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+SHIPPED = fingerprints.read_fingerprints(DEFAULT_OUTPUT)
+DOCUMENTS = 30_000
+TINY = Settings(
+    steps=8, warm_up_steps=2, hidden=32, heads=2, key_value_heads=1, head_size=16, layers=1, feed_forward=32, block=64
+)
+
+
+@pytest.fixture(scope="module")
+def problems():
+    """Return many problems of each partition."""
+    return {part: make_problems(part, 4000) for part in PARTITIONS}
+
+
+@pytest.fixture(scope="module")
+def sample():
+    """Return a large sample of the text that pre-training reads."""
+    return list(islice(corpus.documents(SHIPPED["settings"]["seed"]), DOCUMENTS))
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    """Return the shipped tokenizer."""
+    return AutoTokenizer.from_pretrained(DEFAULT_OUTPUT)
+
+
+# Sentence families
+
+
+def test_partitions_share_no_source_and_no_question(problems):
+    for field in ("source", "question"):
+        values = [getattr(problem, field) for part in PARTITIONS for problem in problems[part]]
+        assert len(set(values)) == len(values)
+
+
+def test_partition_is_decided_by_the_source(problems):
+    for part in PARTITIONS:
+        assert {partition(problem.source) for problem in problems[part]} == {part}
+
+
+def test_problems_are_deterministic_and_a_larger_count_only_appends(problems):
+    assert make_problems("test", 50) == problems["test"][:50]
+    assert make_problems("test", 50, seed=1) != problems["test"][:50]
+
+
+def test_every_equation_is_true_and_the_last_gives_the_answer(problems):
+    for problem in problems["train"] + problems["test"]:
+        equations = read_equations(problem.solution)
+        assert 2 <= len(equations) <= 4
+        for left, right in equations:
+            assert eval(left) == right, problem  # digits and operators only, by the pattern of read_equations
+        assert str(equations[-1][1]) == problem.answer
+
+
+def test_every_number_of_a_solution_is_given_or_derived(problems):
+    known = {"half": {"2"}, "legs": {"2", "4", "8"}}
+    for problem in problems["test"]:
+        given_numbers = set(re.findall(r"\d+", problem.question)) | known.get(problem.source.split("|")[0], set())
+        for left, right in read_equations(problem.solution):
+            assert set(re.findall(r"\d+", left)) <= given_numbers, problem
+            given_numbers.add(str(right))
+
+
+def test_texts_are_finished_sentences(problems):
+    for problem in problems["test"]:
+        for text in (problem.question, problem.solution):
+            assert not re.search(r"[{}]|  |\n", text)
+            assert text[0].isupper() or text[0].isdigit()
+        assert problem.question.endswith("?")
+        assert problem.solution.endswith(".")
+
+
+def test_every_family_occurs_and_every_wording_differs(problems):
+    assert {problem.source.split("|")[0] for problem in problems["test"]} == {family.name for family in FAMILIES}
+    for family in FAMILIES:
+        for wordings in (*family.facts, family.asks):
+            assert len(set(wordings)) == len(wordings) >= 2
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_every_wording_of_a_question_names_every_slot(family):
+    for slot in family.slots:
+        pattern = re.compile(r"\{" + slot + r"\}")
+        asked_always = all(pattern.search(ask) for ask in family.asks)
+        told_always = any(all(pattern.search(wording) for wording in wordings) for wordings in family.facts)
+        assert asked_always or told_always, f"{slot} may go unmentioned, so two sources could share a question"
+
+
+def test_an_unknown_partition_is_refused():
+    with pytest.raises(ValueError, match="expected one of pretraining, train, test"):
+        make_problems("valid", 1)
+
+
+# Corpus
+
+
+def test_no_downstream_question_is_in_the_corpus(problems, sample):
+    questions = {problem.question for part in ("train", "test") for problem in problems[part]}
+    for text in sample:
+        for line in text.split("\n"):
+            assert line not in questions
+            assert re.sub("^(Question|Problem): ", "", line) not in questions
+
+
+def test_no_document_joins_question_reasoning_and_answer(sample):
+    for text in sample:
+        if "The answer is" in text:
+            assert re.fullmatch(r"Question: What is [-+*/ \d]+\?\nThe answer is: \d+", text)
+        if "Answer:" in text:
+            assert not read_equations(text)
+
+
+def test_corpus_draws_problems_of_the_pretraining_partition_only(monkeypatch):
+    parts, draw = set(), word_problems.draw
+    monkeypatch.setattr(
+        word_problems, "draw", lambda rng, part, family=None: parts.add(part) or draw(rng, part, family)
+    )
+    list(islice(corpus.documents(0), 500))
+    assert parts == {"pretraining"}
+
+
+def test_whole_questions_get_equations_without_words(sample):
+    found = 0
+    for text in sample:
+        question, _, rest = text.partition("\n")
+        if question.endswith("?") and re.match(r"(Equations:|Sums:|In numbers:|=) ", rest):
+            found += 1
+            assert re.fullmatch(r"(Equations:|Sums:|In numbers:|=) [-+*/=;, \d]+", rest)
+    assert found > DOCUMENTS / 10
+
+
+def test_shuffled_sentences_each_come_from_another_family():
+    # A question or a solution has at least two sentences of one family, so neither can be whole.
+    assert all(len(family.facts) >= 2 and len(family.steps) >= 2 for family in FAMILIES)
+
+
+def test_every_equation_of_the_corpus_is_true(sample):
+    for text in sample[:5000]:
+        for left, right in read_equations(text):
+            assert eval(left) == right, text
+
+
+def test_held_out_documents_are_new(sample):
+    held_out = corpus.held_out_documents(200)
+    assert len(set(held_out)) == 200
+    assert not set(held_out) & set(sample)
+    assert held_out == corpus.held_out_documents(200)
+
+
+def test_numbered_documents_resume():
+    numbered = list(islice(corpus.numbered_documents(3), 200))
+    number, _ = numbered[99]
+    assert list(islice(corpus.numbered_documents(3, number + 1), 100)) == numbered[100:]
+
+
+# Tokenizer and shipped files
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=st.text())
+def test_any_text_round_trips(tokenizer, text):
+    assert tokenizer.decode(tokenizer(text).input_ids) == text
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    parts=st.lists(st.sampled_from(["12", " ", "\n", " * ", " = ", "Tom", " has", "?", "  ", "-", "\t"]), max_size=12)
+)
+def test_equations_and_white_space_round_trip(tokenizer, parts):
+    text = "".join(parts)
+    assert tokenizer.decode(tokenizer(text).input_ids) == text
+
+
+def test_prompt_and_target_tokenize_alike_apart_and_together(tokenizer, problems):
+    for problem in problems["train"][:300]:
+        prompt = f"Question: {problem.question}\nAnswer:"
+        target = f" {problem.solution}\nThe answer is: {problem.answer}"
+        assert tokenizer(prompt).input_ids + tokenizer(target).input_ids == tokenizer(prompt + target).input_ids
+
+
+def test_digits_are_single_tokens(tokenizer):
+    assert tokenizer.tokenize("3 * 14 = 42") == ["3", "Ġ*Ġ", "1", "4", "Ġ=Ġ", "4", "2"]
+
+
+def test_generators_reproduce_their_fingerprints():
+    assert fingerprints.digest_corpus(SHIPPED["settings"]["seed"]) == SHIPPED["corpus"]["sha256"]
+    for part in PARTITIONS:
+        assert fingerprints.digest_problems(part) == SHIPPED["problems"]["sha256"][part]
+
+
+def test_files_match_their_fingerprints():
+    for name, digest in SHIPPED["files"].items():
+        assert fingerprints.digest_file(DEFAULT_OUTPUT / name) == digest
+
+
+def test_retraining_the_tokenizer_gives_the_shipped_one(tmp_path):
+    make_tokenizer(Settings(**SHIPPED["settings"])).save_pretrained(tmp_path)
+    assert fingerprints.digest_file(tmp_path / "tokenizer.json") == SHIPPED["files"]["tokenizer.json"]
+
+
+def test_shipped_model_loads_and_still_measures_what_it_did(tokenizer):
+    model = AutoModelForCausalLM.from_pretrained(DEFAULT_OUTPUT, dtype=torch.float32).eval()
+    assert model.config.num_key_value_heads < model.config.num_attention_heads
+    assert len(tokenizer) <= model.config.vocab_size
+    measured = probe(model, tokenizer, documents=64, equations=100)
+    assert measured.held_out_loss == pytest.approx(SHIPPED["probe"]["held_out_loss"], rel=0.15)
+    assert measured.arithmetic_accuracy == pytest.approx(SHIPPED["probe"]["arithmetic_accuracy"], abs=0.15)
+
+
+def test_shipped_settings_are_those_of_the_script():
+    assert Settings(**SHIPPED["settings"]) == Settings()
+
+
+# Pre-training
+
+
+def test_a_resumed_run_gives_the_weights_of_an_uninterrupted_one(tmp_path, tokenizer):
+    whole = pretrain(TINY, tokenizer, tmp_path / "whole.pt", checkpoint_every=100)
+    pretrain(TINY, tokenizer, tmp_path / "parts.pt", checkpoint_every=100, stop_after=3)
+    resumed = pretrain(TINY, tokenizer, tmp_path / "parts.pt", checkpoint_every=100)
+    for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_checkpoint_of_other_settings_is_refused(tmp_path, tokenizer):
+    path: Path = tmp_path / "checkpoint.pt"
+    pretrain(TINY, tokenizer, path, stop_after=1)
+    with pytest.raises(ValueError, match="other settings"):
+        pretrain(replace(TINY, seed=1), tokenizer, path)

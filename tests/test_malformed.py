@@ -1,0 +1,130 @@
+"""Malformed experiment folders: one line that names file, key and remedy, exit code 2, no traceback."""
+
+import json
+
+import pytest
+from conftest import FAST
+
+from harness.experiment import ROOT
+
+LORA = {"peft_type": "LORA", "r": 4, "target_modules": ["q_proj"]}
+OK = {"profile": "embedded", "optimizer_kwargs": {"lr": 1e-3}}
+ADAPTER, PARAMS = "adapter_config.json", "training_params.json"
+
+# adapter_config.json, training_params.json, the file the message names, what else it must say
+MALFORMED = {
+    "unknown key": (LORA, OK | {"banana": 1}, PARAMS, "banana: unknown key; expected one of"),
+    "typo of a key": (LORA, OK | {"max_step": 1}, PARAMS, 'max_step: unknown key; did you mean "max_steps"?'),
+    "typo in optimizer_kwargs": (LORA, OK | {"optimizer_kwargs": {"lr": 1e-3, "weight_decai": 0}}, PARAMS,
+                                 'optimizer_kwargs.weight_decai: unknown argument of AdamW; did you mean "weight_decay"'),
+    "wrong type": (LORA, OK | {"max_seq_length": "long"}, PARAMS, "max_seq_length: input should be a valid integer"),
+    "negative steps": (LORA, OK | {"max_steps": -5}, PARAMS, "max_steps: input should be greater than 0, got -5"),
+    "eval_steps > max_steps": (LORA, OK | {"max_steps": 5, "eval_steps": 6}, PARAMS, "eval_steps: expected at most"),
+    "custom_generate": (LORA, OK | {"generation_kwargs": {"max_new_tokens": 5, "custom_generate": "a/b"}}, PARAMS,
+                        "generation_kwargs.custom_generate: unknown key"),
+    "kernel from the hub": (LORA, OK | {"attn_implementation": "someone/kernel"}, PARAMS, "attn_implementation: input"),
+    "unknown profile": (LORA, {"profile": "embeded"}, PARAMS, "profile: unknown 'embeded'; did you mean \"embedded\"?"),
+    "unknown optimizer": (LORA, OK | {"optimizer_type": "AdamX", "optimizer_kwargs": {"lr": 1}}, PARAMS,
+                          'optimizer_type: unknown \'AdamX\'; did you mean "Adam'),
+    "optimizer refuses": (LORA, OK | {"optimizer_kwargs": {"lr": 1e-3, "betas": [2.0, 0.9]}}, PARAMS,
+                          "optimizer_kwargs: AdamW refuses them: Invalid beta"),
+    "local model": (LORA, OK | {"model_id": "/models/llama"}, PARAMS, "model_id: expected a hub name"),
+    "unknown embedded model": (LORA, OK | {"model_id": "embedded/lama"}, PARAMS, "model_id: unknown 'embedded/lama'"),
+    "unpinned model": (LORA, {"model_id": "other/model"}, PARAMS, "model_revision: pin the commit of other/model"),
+    "broken JSON": ("{", OK, ADAPTER, "line 1, column 2: not JSON"),
+    "broken params": (LORA, '{"profile": "embedded",}', PARAMS, "not JSON"),
+    "duplicate key": ('{"peft_type": "LORA", "r": 4, "r": 8}', OK, ADAPTER, "r: given twice"),
+    "NaN": ('{"peft_type": "LORA", "lora_dropout": NaN}', OK, ADAPTER, "NaN is not a JSON number"),
+    "list instead of object": ("[]", OK, ADAPTER, "expected one JSON object"),
+    "missing adapter_config": (None, OK, ADAPTER, '"full_finetuning": true'),
+    "adapter beside full fine-tuning": (LORA, OK | {"full_finetuning": True}, ADAPTER, "full_finetuning"),
+    "no peft_type": ({"r": 4}, OK, ADAPTER, "peft_type: missing"),
+    "method not in PEFT": ({"peft_type": "LORAX"}, OK, ADAPTER, "peft_type: PEFT has no 'LORAX'; did you mean"),
+    "unknown adapter key": (LORA | {"rank": 4}, OK, ADAPTER, "rank: unknown key of LORA"),
+    "adapter type": (LORA | {"r": "4"}, OK, ADAPTER, "r: expected int, got '4'"),
+    "PEFT refuses": (LORA | {"r": 0}, OK, ADAPTER, "`r` should be a positive integer"),
+    "modules that match nothing": (LORA | {"target_modules": ["query"]}, OK, ADAPTER, "target_modules: "),
+    "other task type": (LORA | {"task_type": "SEQ_2_SEQ_LM"}, OK, ADAPTER, "task_type: expected CAUSAL_LM"),
+    "other base model": (LORA | {"base_model_name_or_path": "x/y"}, OK, ADAPTER, "base_model_name_or_path: expected"),
+    "module to import": (LORA | {"auto_mapping": {"parent_library": "os"}}, OK, ADAPTER, "auto_mapping: not allowed"),
+    "megatron module": (LORA | {"megatron_config": {}, "megatron_core": "evil"}, OK, ADAPTER, "not allowed"),
+    "path as initialization": (LORA | {"init_lora_weights": "../weights"}, OK, ADAPTER, "init_lora_weights: a path"),
+    "pickled prompt": ({"peft_type": "MULTITASK_PROMPT_TUNING", "num_virtual_tokens": 4}, OK, ADAPTER, "peft_type: "),
+    "foreign tokenizer": ({"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 4, "tokenizer_name_or_path": "x/y"}, OK,
+                          ADAPTER, "tokenizer_name_or_path: expected null"),
+    "expression without end": (LORA | {"target_modules": "(.*)*(.*)*(.*)*(.*)*(.*)*(.*)*(.*)*X"}, OK, ADAPTER, "to match"),
+    "broken expression": (LORA | {"target_modules": "q_proj("}, OK, ADAPTER, "target_modules: not a regular expression"),
+    "AdaLoRA's length": ({"peft_type": "ADALORA", "total_step": 7, "tinit": 1, "tfinal": 1}, OK, ADAPTER, "total_step: "),
+    "full fine-tuning with LoRA+": (None, OK | {"full_finetuning": True, "optimizer_type": "LoraPlus"}, PARAMS,
+                                    "optimizer_type: LoraPlus is made for LoRA"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", MALFORMED)
+def test_malformed_folder(case, write_experiment, run_main, capsys):
+    adapter, params, file, message = MALFORMED[case]
+    folder = write_experiment(adapter, params)
+    outcome = run_main(folder, fast=False)
+    captured = capsys.readouterr()
+    (line,) = [line for line in captured.err.splitlines() if line.startswith("error: ")]
+    assert outcome.code == 2
+    assert file in line
+    assert message in line
+    assert "Traceback" not in captured.err + captured.out
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("experiments/lora/embedded-lama-rank8", 'did you mean "experiments/lora/embedded-llama-rank8"?'),
+        ("experiments/lora", "not an experiment folder"),
+        ("/", "not an experiment folder"),
+        ("../../etc", "no such experiment folder"),
+        ("harness", "not an experiment folder"),
+    ],
+)
+def test_paths_that_are_no_experiment(path, message, run_main, capsys):
+    assert run_main(path).code == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {path}: ")
+    assert message in error
+
+
+def test_a_link_out_of_the_folder_is_not_followed(write_experiment, run_main, capsys, tmp_path):
+    folder = write_experiment(None, OK)
+    secret = tmp_path / "secret.json"
+    secret.write_text(json.dumps(LORA))
+    (folder / ADAPTER).symlink_to(secret)
+    assert run_main(folder).code == 2
+    assert "is a link that leads out of its folder" in capsys.readouterr().err
+
+
+def test_a_folder_outside_the_tree(tmp_path, run_main, capsys):
+    folder = tmp_path / "experiments" / "lora" / "mine"
+    folder.mkdir(parents=True)
+    assert run_main(folder).code == 2
+    assert "expected method_comparison/<Task>/experiments/<method>/<name>" in capsys.readouterr().err
+
+
+def test_two_dashes_in_a_name(write_experiment, run_main, capsys):
+    folder = write_experiment(LORA, OK, path="lora/a--b")
+    assert run_main(folder).code == 2
+    assert '"--" is not allowed' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--set", "bath_size=3"], 'command line --set: bath_size: unknown key; did you mean "batch_size"?'),
+        (["--device", "cuda:99"], "--device: cuda:99 cannot be used here"),
+        (["--device", "gpu"], "--device: gpu cannot be used here"),
+    ],
+)
+def test_mistakes_on_the_command_line(arguments, message, run_main, capsys):
+    import run
+
+    code = run.main(
+        [str(ROOT / "method_comparison/MetaMathQA/experiments/lora/embedded-llama-rank8"), *FAST, *arguments]
+    )
+    assert code == 2
+    assert message in capsys.readouterr().err
