@@ -16,6 +16,7 @@ logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it complains on imp
 if __name__ == "__main__":
     parse_arguments()  # before the heavy imports below, so that --help and typing errors answer at once
 
+import contextlib
 import dataclasses
 import json
 import signal
@@ -23,11 +24,11 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy
 import torch
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -36,6 +37,7 @@ from transformers import set_seed
 from harness import models, provenance, results
 from harness.adapters import build_adapter_config
 from harness.batches import Encoder, collate, effective_batches, needed_rows
+from harness.devices import choose_device, is_out_of_memory
 from harness.errors import UserError
 from harness.experiment import Experiment, display_path, find_experiment, read_experiment
 from harness.generation import generate
@@ -43,12 +45,15 @@ from harness.meters import MemoryMeter, synchronize
 from harness.metrics import Scores, majority_baseline, score_predictions
 from harness.optimizers import build_optimizer, build_scheduler, check_optimizer
 from harness.rehearsal import ROWS, check_architecture, rehearsal_of
-from harness.report import adapter_summary, new_result, summary
+from harness.report import adapter_summary, new_result, record_measurements, summary, write_predictions
 from harness.task import Row, Splits, Task, load_task
 from harness.training_log import Diverged, TrainingLog
 
 WINDOW = 10  # optimizer steps between two waits for the device, at most
 WARMUP_STEPS = 5  # left out of train_time: compilation, first allocations
+# What the untouched base model's score depends on, beside model, data, versions and hardware.
+BASE_SETTINGS = {"model_id", "model_revision", "dtype", "use_amp", "attn_implementation", "max_seq_length",
+                 "query_template", "batch_size_eval", "generation_kwargs"}  # fmt: skip
 log = logging.getLogger("run")
 
 
@@ -67,6 +72,7 @@ class Run:
     splits: Splits | None = None
     encoder: Encoder | None = None
     model: Any = None
+    training: TrainingLog | None = None
 
     @property
     def params(self):
@@ -99,11 +105,8 @@ def load(run: Run) -> None:
     if params.loss_on == "all" and base.config.is_encoder_decoder:
         raise UserError(f'{run.where}: loss_on: "all" needs a causal model; use "target"')
     result.meta_info.model_info = results.RepoInfo(sha=getattr(base.config, "_commit_hash", None))
-    for name, split in dataclasses.asdict(run.splits).items():
-        setattr(result.task, f"{name}_rows", len(split))
-    result.provenance.data_fingerprint = provenance.fingerprint(dataclasses.asdict(run.splits).values())
+    describe_splits(run)
     result.speed.load_time = time.perf_counter() - started
-    result.quality.majority_baseline = majority_baseline(run.task, run.splits.train, run.splits.test)
     if not run.rehearsal:
         score_base(run, base)
     values, config = run.experiment.adapter_config, None
@@ -119,29 +122,28 @@ def load(run: Run) -> None:
     log.info("training %s of %s parameters (%.3g %%)", f"{trainable:,}", f"{total:,}", 100 * trainable / total)
 
 
+def describe_splits(run: Run) -> None:
+    """Notes sizes, fingerprint and majority baseline of the splits."""
+    splits, result = run.splits, run.result
+    named = {"train": splits.train, "valid": splits.valid, "test": splits.test}
+    result.task.train_rows, result.task.valid_rows, result.task.test_rows = map(len, named.values())
+    result.provenance.data_fingerprint = provenance.fingerprint(
+        [name, row.prompt, row.target, row.reference] for name, rows in named.items() for row in rows
+    )
+    result.quality.majority_baseline = majority_baseline(run.task, splits.train, splits.test)
+
+
 def score_base(run: Run, base: Any) -> None:
     """The untouched base model on the test split; kept in runs/base_scores, since every method shares it."""
-    identity = [
-        results.PROTOCOL,
-        run.params.model_dump(
-            include={
-                "model_id",
-                "model_revision",
-                "dtype",
-                "use_amp",
-                "attn_implementation",
-                "max_seq_length",
-                "query_template",
-                "batch_size_eval",
-                "generation_kwargs",
-            }
-        ),
-        run.result.provenance.data_fingerprint,
-        run.result.provenance.base_model_fingerprint,
-        run.result.hardware,
-        run.result.meta_info.package_info,
+    result, quality = run.result, run.result.quality
+    settings = run.params.model_dump(include=BASE_SETTINGS)
+    origin = [
+        result.provenance.data_fingerprint,
+        result.provenance.base_model_fingerprint,
+        result.meta_info.package_info,
     ]
-    cache = run.folder.parents[2] / "base_scores" / f"{provenance.fingerprint(identity)[:20]}.json"
+    identity = provenance.fingerprint([results.PROTOCOL, settings, *origin, result.hardware])
+    cache = run.folder.parents[2] / "base_scores" / f"{identity[:20]}.json"
     if cache.is_file():
         known = json.loads(cache.read_text())
     else:
@@ -150,7 +152,7 @@ def score_base(run: Run, base: Any) -> None:
         known = {"score": scores.mean, "invalid_rate": scores.invalid_rate}
         cache.parent.mkdir(parents=True, exist_ok=True)
         cache.write_text(json.dumps(known))
-    run.result.quality.base_score, run.result.quality.base_invalid_rate = known["score"], known["invalid_rate"]
+    quality.base_score, quality.base_invalid_rate = known["score"], known["invalid_rate"]
     log.info("untouched base model: %s %.1f %%", run.task.METRIC.name, 100 * known["score"])
 
 
@@ -160,20 +162,13 @@ def evaluate(run: Run, rows: list[Row], description: str) -> tuple[Scores, Any, 
     with run.memory.phase("eval"), run.autocast():
         synchronize(run.device)
         started = time.perf_counter()
-        generated = generate(
-            run.model,
-            run.encoder.tokenizer,
-            prompts,
-            run.params.batch_size_eval,
-            run.params.generation_kwargs,
-            description,
-        )
+        generated = generate(run.model, run.encoder.tokenizer, prompts, run.params, description)
         synchronize(run.device)
         seconds = time.perf_counter() - started
     return score_predictions(run.task, rows, generated.texts), generated, seconds
 
 
-def train(run: Run) -> TrainingLog:
+def train(run: Run) -> None:
     """The training loop: forward, backward, clip, step; evaluates on valid every eval_steps and at the end."""
     params, model, rows = run.params, run.model, run.splits.train
     steps = params.planned_steps(len(rows))
@@ -185,7 +180,7 @@ def train(run: Run) -> TrainingLog:
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     allocate = getattr(getattr(model, "base_model", None), "update_and_allocate", None)  # AdaLoRA and its kin
     tokenizer, is_encoder_decoder = run.encoder.tokenizer, run.encoder.is_encoder_decoder
-    training = TrainingLog(run.device, run.memory, warmup_steps=min(WARMUP_STEPS, steps // 10))
+    training = run.training = TrainingLog(run.device, run.memory, warmup_steps=min(WARMUP_STEPS, steps // 10))
     stream = effective_batches(samples, len(rows), params)
     model.train()
     with run.memory.phase("train"), tqdm(total=steps, desc="training", unit="step", dynamic_ncols=True) as bar:
@@ -213,7 +208,7 @@ def train(run: Run) -> TrainingLog:
                 allocate(step)
             optimizer.zero_grad(set_to_none=True)
             training.timer.stop()
-            training.add(step_loss, sum(batch.tokens for batch in batches), sum(map(len_of, batches)))
+            training.add(step_loss, sum(batch.tokens for batch in batches), sum(batch.samples for batch in batches))
 
             bar.update()
             evaluating = step % params.eval_steps == 0 or step == steps
@@ -225,9 +220,8 @@ def train(run: Run) -> TrainingLog:
                     **{"tok/s": f"{training.tokens_per_second or 0:.0f}"},
                 )
             if evaluating:
-                validate(run, training)
+                validate(run)
                 model.train()
-    return training
 
 
 def tokenize(run: Run, steps: int) -> dict:
@@ -243,11 +237,6 @@ def tokenize(run: Run, steps: int) -> dict:
     return samples
 
 
-def len_of(batch: Any) -> int:
-    """Samples in a batch."""
-    return len(batch.inputs["input_ids"])
-
-
 def optimizer_step(scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer) -> bool:
     """Steps, and says whether the optimizer did: float16 gradients that overflowed are not trained on."""
     before = scaler.get_scale() if scaler.is_enabled() else None
@@ -256,9 +245,9 @@ def optimizer_step(scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimize
     return before is None or scaler.get_scale() >= before
 
 
-def validate(run: Run, training: TrainingLog) -> None:
+def validate(run: Run) -> None:
     """Scores the valid split and adds a line to the result's metrics."""
-    line = training.line()
+    training, line = run.training, run.training.line()
     scores, _, line.eval_time = evaluate(run, run.splits.valid[: run.params.valid_samples], "valid")
     line.valid_score = run.result.quality.valid_score = scores.mean
     line.valid_accuracy = scores.mean if run.task.METRIC.name == "accuracy" else None
@@ -275,18 +264,17 @@ def validate(run: Run, training: TrainingLog) -> None:
     )
 
 
-def test(run: Run, training: TrainingLog) -> None:
+def test(run: Run) -> None:
     """Scores the test split, once, and fills in the result."""
     scores, generated, seconds = evaluate(run, run.splits.test, "test")
-    result, quality, speed, rows = run.result, run.result.quality, run.result.speed, run.splits.test
+    result, quality, speed = run.result, run.result.quality, run.result.speed
+    rows, training = run.splits.test, run.training
     quality.test_score, quality.invalid_rate, quality.test_scores = scores.mean, scores.invalid_rate, scores.values
     quality.samples = [
         results.Sample(prompt=row.prompt, reference=row.reference, prediction=text, score=value)
         for row, text, value in list(zip(rows, generated.texts, scores.values, strict=True))[:10]
     ]
-    with (run.folder / "predictions.jsonl").open("w", encoding="utf-8") as file:
-        for row, text, value in zip(rows, generated.texts, scores.values, strict=True):
-            file.write(json.dumps({**dataclasses.asdict(row), "prediction": text, "score": value}) + "\n")
+    write_predictions(run.folder / "predictions.jsonl", rows, generated.texts, scores.values)
     speed.test_tokens_per_second = generated.tokens / seconds
     speed.eval_time = seconds + sum(line.eval_time for line in result.train_info.metrics)
     result.train_info.metrics.append(
@@ -312,75 +300,40 @@ def save(run: Run) -> None:
     run.result.train_info.file_size = sum(path.stat().st_size for path in target.glob("*.safetensors"))
 
 
-def record(run: Run, training: TrainingLog | None) -> None:
-    """What is known of memory and speed, also of a run that broke off."""
-    info, speed = run.result.train_info, run.result.speed
-    run.result.memory = {name: results.PeakMemory(**vars(peak)) for name, peak in run.memory.peaks.items()}
-    if "train" in run.memory.peaks:
-        info.accelerator_memory_max = run.memory.peaks["train"].reserved
-    run.result.run_info.total_time = time.perf_counter() - run.started
-    if training is None:
-        return
-    info.train_time = training.train_time
-    info.accelerator_memory_reserved_avg = round(numpy.mean(training.reserved))
-    info.accelerator_memory_reserved_99th = round(numpy.percentile(training.reserved, 99))
-    speed.warmup_time, speed.warmup_steps = training.warmup_time, training.warmup_steps
-    speed.train_tokens_per_second, speed.skipped_steps = training.tokens_per_second, training.skipped_steps
-    if training.step_seconds:
-        speed.step_time_median = float(numpy.median(training.step_seconds))
-        speed.step_time_p95 = float(numpy.percentile(training.step_seconds, 95))
-
-
 def execute(run: Run) -> results.Status:
     """The whole run. Whatever happens, its JSON is in the run's folder when this returns or raises."""
     status: results.Status = "failed"
-    training = None
+    error_msg = ""
     try:
         load(run)
-        training = train(run)
-        test(run, training)
+        train(run)
+        test(run)
         save(run)
         status = "success"
     except KeyboardInterrupt:
-        status = "cancelled"
+        status, error_msg = "cancelled", traceback.format_exc()
         log.error("cancelled")
     except Diverged as error:
-        status = "diverged"
+        status, error_msg = "diverged", traceback.format_exc()
         log.error("diverged: %s", error)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        status = "out_of_memory"
-        log.error(
-            "out of memory: lower batch_size (with more gradient_accumulation_steps) or max_seq_length, "
-            "or use gradient_checkpointing or an int8 or int4 base"
-        )
+        status, error_msg = "out_of_memory", traceback.format_exc()
+        log.error("out of memory: lower batch_size (with more gradient_accumulation_steps) or max_seq_length, "
+                  "or use gradient_checkpointing or an int8 or int4 base")  # fmt: skip
     finally:
-        run.result.train_info.status = status
-        if status != "success":
-            run.result.run_info.error_msg = traceback.format_exc()
-        record(run, training)
+        if status == "failed":
+            error_msg = traceback.format_exc()
+        run.result.train_info.status, run.result.run_info.error_msg = status, error_msg
+        run.result.run_info.total_time = time.perf_counter() - run.started
+        record_measurements(run.result, run.memory, run.training)
         results.write_result(run.folder / "result.json", run.result)
     return status
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an allocator gave up: an accelerator's, Python's or torch's on the CPU."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def choose_device(name: str | None) -> torch.device:
-    """The device asked for, or the accelerator of this machine, or the CPU."""
-    try:
-        device = torch.device(name) if name else torch.accelerator.current_accelerator(check_available=True)
-        torch.empty(1, device=device or "cpu")
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f"--device: {name} cannot be used here: {str(error).splitlines()[0]}") from None
-    return device or torch.device("cpu")
-
-
 def prepare(experiment: Experiment, device: torch.device, output: Path, command: str, rehearsal: bool = False) -> Run:
-    """Checks what can be checked before anything loads, and makes the run's folder."""
+    """Checks what can be checked before anything loads."""
     check_optimizer(experiment.params, f"{display_path(experiment.folder)}/training_params.json")
     if experiment.adapter_config is not None:
         build_adapter_config(experiment.adapter_config, experiment.adapter_config_path, experiment.params)
@@ -388,7 +341,6 @@ def prepare(experiment: Experiment, device: torch.device, output: Path, command:
     result = new_result(experiment, task, device, command)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
     folder = output / "runs" / experiment.task / results.file_name(result) / stamp
-    folder.mkdir(parents=True)
     return Run(experiment, task, device, folder, result, MemoryMeter(device), time.perf_counter(), rehearsal)
 
 
@@ -403,10 +355,24 @@ def rehearse(experiment: Experiment) -> None:
     print("rehearsing on the embedded model; changed for that:", *changes, sep="\n  ")
     with tempfile.TemporaryDirectory() as folder:
         run = prepare(shortened, torch.device("cpu"), Path(folder), "", rehearsal=True)
+        run.folder.mkdir(parents=True)
         load(run)
-        test(run, train(run))
+        train(run)
+        test(run)
         save(run)
     print(f"rehearsal passed: {display_path(experiment.folder)} loads, trains, generates and saves")
+
+
+@contextlib.contextmanager
+def log_to(path: Path) -> Iterator[None]:
+    """Copies what is logged inside the block to a file."""
+    handler = logging.FileHandler(path)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        handler.close()
 
 
 def start(arguments: Any) -> int:
@@ -421,10 +387,10 @@ def start(arguments: Any) -> int:
     run = prepare(experiment, choose_device(arguments.device), arguments.output.resolve(), command)
     target = results.result_path(arguments.output.resolve(), run.result)
     if target.exists() and not arguments.overwrite and not experiment.overrides:
-        run.folder.rmdir()
         raise UserError(f"{display_path(target)}: this result exists; choose another --seed, or --overwrite it")
-    logging.getLogger().addHandler(logging.FileHandler(run.folder / "log.txt"))
-    status = execute(run)
+    run.folder.mkdir(parents=True)
+    with log_to(run.folder / "log.txt"):
+        status = execute(run)
     if status == "success" and not experiment.overrides:
         results.write_result(target, run.result)
     print(

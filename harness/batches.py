@@ -38,6 +38,11 @@ class Batch:
     counted: int
     tokens: int
 
+    @property
+    def samples(self) -> int:
+        """Rows of the batch."""
+        return len(self.inputs["input_ids"])
+
     def to(self, device: torch.device) -> dict[str, torch.Tensor]:
         """The inputs on the device, copied without waiting for it."""
         return {name: tensor.to(device, non_blocking=True) for name, tensor in self.inputs.items()}

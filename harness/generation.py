@@ -1,14 +1,16 @@
 """Batched greedy decoding, and the plain settings that make it greedy whatever a checkpoint says."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import torch
+from peft import PeftType
 from tqdm import tqdm
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from harness.batches import pad
-from harness.params import GenerationKwargs
+from harness.params import GenerationKwargs, TrainingParams
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,7 @@ def generate(
     model: torch.nn.Module,
     tokenizer: PreTrainedTokenizerBase,
     prompts: Sequence[list[int]],
-    batch_size: int,
-    kwargs: GenerationKwargs,
+    params: TrainingParams,
     description: str = "evaluating",
 ) -> Generated:
     """Decodes an answer to each tokenized prompt, longest prompts first, each batch until all its rows have ended.
@@ -72,16 +73,13 @@ def generate(
     the prompt ends, and on the right for an encoder.
     """
     model.eval()
-    config = model.config
-    device = next(model.parameters()).device
-    greedy = greedy_config(model, kwargs)
+    greedy = greedy_config(model, params.generation_kwargs)
     order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
     texts: list[str] = [""] * len(prompts)
     tokens = 0
     with tqdm(total=len(prompts), desc=description, unit="row", leave=False, dynamic_ncols=True) as bar:
-        for start in range(0, len(order), batch_size):
-            chosen = order[start : start + batch_size]
-            output = _generate_batch(model, [prompts[index] for index in chosen], greedy, config, device)
+        for chosen in _batches(order, prompts, params.batch_size_eval, _needs_equal_lengths(model)):
+            output = _generate_batch(model, [prompts[index] for index in chosen], greedy)
             for index, row in zip(chosen, output, strict=True):
                 texts[index] = tokenizer.decode(row, skip_special_tokens=True)
                 tokens += len(row)
@@ -89,12 +87,33 @@ def generate(
     return Generated(texts, tokens)
 
 
-def _generate_batch(model, prompts, greedy, config, device) -> list[list[int]]:
-    side = "right" if config.is_encoder_decoder else "left"
+def _needs_equal_lengths(model: torch.nn.Module) -> bool:
+    """Whether padding would change the answers.
+
+    Prompt tuning and P-tuning put virtual tokens before the padded prompt, and PEFT drops the position ids that would
+    make up for the padding in between, so that a row's answer would depend on the rows beside it.
+    """
+    config = getattr(model, "active_peft_config", None)
+    return (config is not None and config.is_prompt_learning and not model.config.is_encoder_decoder
+            and config.peft_type not in (PeftType.PREFIX_TUNING, PeftType.CARTRIDGE))  # fmt: skip
+
+
+def _batches(
+    order: list[int], prompts: Sequence[list[int]], batch_size: int, equal_lengths: bool
+) -> Iterator[list[int]]:
+    groups = [list(group) for _, group in groupby(order, key=lambda i: len(prompts[i]))] if equal_lengths else [order]
+    for group in groups:
+        for start in range(0, len(group), batch_size):
+            yield group[start : start + batch_size]
+
+
+def _generate_batch(model: torch.nn.Module, prompts: list[list[int]], greedy: GenerationConfig) -> list[list[int]]:
+    device, is_encoder_decoder = next(model.parameters()).device, model.config.is_encoder_decoder
+    side = "right" if is_encoder_decoder else "left"
     inputs = pad(prompts, greedy.pad_token_id, side).to(device)
     mask = pad([[1] * len(prompt) for prompt in prompts], 0, side).to(device)
     output = model.generate(input_ids=inputs, attention_mask=mask, generation_config=greedy)
-    start = 1 if config.is_encoder_decoder else inputs.shape[1]
+    start = 1 if is_encoder_decoder else inputs.shape[1]
     return [_until_end(row, greedy.eos_token_id) for row in output[:, start:].tolist()]
 
 

@@ -35,6 +35,9 @@ EMBEDDED = ROOT / "harness" / "embedded"
 LIBRARY_WARNINGS = (
     "The PEFT config's `base_model_name_or_path` was renamed",
     "`is_gradient_checkpointing` is deprecated",
+    "`gradient_checkpointing_enable` is deprecated",
+    "Unsupported layer type .*RMSNorm",  # LN tuning knows LayerNorm by name only
+    "Position ids are not supported for parameter efficient tuning",  # harness/generation.py makes up for it
 )
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -165,7 +168,7 @@ def attach_adapter(
         if params.autocast_adapter_dtype:
             _train_in_float32(wrapped)
     if params.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
     return wrapped
 
 

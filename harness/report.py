@@ -1,18 +1,23 @@
-"""The frame of a result before the run, and its summary for the terminal after it."""
+"""The frame of a result before the run, what it measured, and its summary for the terminal."""
 
 import dataclasses
+import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import numpy
 import peft
 import torch
 
 from harness import provenance, results
 from harness.experiment import ROOT, Experiment, display_path
+from harness.meters import MemoryMeter
 from harness.models import EMBEDDED
-from harness.task import Task
+from harness.task import Row, Task
+from harness.training_log import TrainingLog
 from harness.units import human_bytes
 
 
@@ -57,6 +62,31 @@ def new_result(experiment: Experiment, task: Task, device: torch.device, command
             base_model_fingerprint=provenance.file_fingerprint(embedded) if embedded.is_file() else None,
         ),
     )
+
+
+def record_measurements(result: results.Result, memory: MemoryMeter, training: TrainingLog | None) -> None:
+    """Fills in what is known of memory and speed, also of a run that broke off, with or without a training log."""
+    info, speed = result.train_info, result.speed
+    result.memory = {name: results.PeakMemory(**vars(peak)) for name, peak in memory.peaks.items()}
+    if "train" in memory.peaks:
+        info.accelerator_memory_max = memory.peaks["train"].reserved
+    if training is None or not training.reserved:
+        return
+    info.train_time = training.train_time
+    info.accelerator_memory_reserved_avg = round(numpy.mean(training.reserved))
+    info.accelerator_memory_reserved_99th = round(numpy.percentile(training.reserved, 99))
+    speed.warmup_time, speed.warmup_steps = training.warmup_time, training.warmup_steps
+    speed.train_tokens_per_second, speed.skipped_steps = training.tokens_per_second, training.skipped_steps
+    if training.step_seconds:
+        speed.step_time_median = float(numpy.median(training.step_seconds))
+        speed.step_time_p95 = float(numpy.percentile(training.step_seconds, 95))
+
+
+def write_predictions(path: Path, rows: Sequence[Row], texts: Sequence[str], scores: Sequence[float]) -> None:
+    """One JSON line per row: the row, what the model wrote, and its score."""
+    with path.open("w", encoding="utf-8") as file:
+        for row, text, score in zip(rows, texts, scores, strict=True):
+            file.write(json.dumps({**dataclasses.asdict(row), "prediction": text, "score": score}) + "\n")
 
 
 def adapter_summary(config: Any) -> dict[str, Any] | None:

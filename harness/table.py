@@ -16,7 +16,8 @@ from harness.experiment import ROOT
 from harness.results import Result, read_result
 from harness.units import human_bytes
 
-HEADER = "| experiment | lr | trained parameters | storage | peak memory | tokens/s | accuracy % | std | by seed | invalid % |"
+COLUMNS = ["experiment", "lr", "trained parameters", "storage", "peak memory", "tokens/s"]
+COLUMNS += ["{metric} %", "std", "by seed", "invalid %"]
 
 
 def results_table(results: Sequence[Result]) -> str:
@@ -28,7 +29,7 @@ def results_table(results: Sequence[Result]) -> str:
     for result in results:
         groups[result.run_info.experiment_name].append(result)
     ordered = sorted(groups.values(), key=lambda group: -_mean_score(group))
-    lines = [HEADER.replace("accuracy", results[0].task.metric), "|---|---|---|---|---|---|---|---|---|---|"]
+    lines = [f"| {' | '.join(COLUMNS)} |".format(metric=results[0].task.metric), "|---" * len(COLUMNS) + "|"]
     return "\n".join([*lines, *map(_line, ordered), _base_line(results)])
 
 

@@ -139,14 +139,30 @@ def test_corpus_draws_problems_of_the_pretraining_partition_only(monkeypatch):
     assert parts == {"pretraining"}
 
 
-def test_whole_questions_get_equations_without_words(sample):
-    found = 0
+def test_whole_questions_get_bare_equations_or_one_step_only(sample):
+    bare = steps = 0
     for text in sample:
         question, _, rest = text.partition("\n")
-        if question.endswith("?") and re.match(r"(Equations:|Sums:|In numbers:|=) ", rest):
-            found += 1
-            assert re.fullmatch(r"(Equations:|Sums:|In numbers:|=) [-+*/=;, \d]+", rest)
-    assert found > DOCUMENTS / 10
+        if not question.endswith("?") or "\n" in rest or rest.startswith(("Answer:", "The answer is:")):
+            continue
+        label = re.match(r"(Equations:|Sums:|In numbers:|=|First step:|Step one:|To begin:) ", rest)
+        if label is None:
+            continue
+        if label[1] in ("First step:", "Step one:", "To begin:"):
+            steps += 1
+            assert len(read_equations(rest)) == 1
+        else:
+            bare += 1
+            assert re.fullmatch(r"[-+*/=;, \d]+", rest.removeprefix(label[1]))
+    assert bare > DOCUMENTS / 10
+    assert steps > DOCUMENTS / 40
+
+
+def test_reasoning_in_one_piece_comes_without_question_and_label(sample):
+    for text in sample:
+        if len(read_equations(text)) >= 2 and re.search(r"\d [a-z]+\. [A-Z]", text):
+            assert not text.startswith(("Question:", "Problem:"))
+            assert "answer" not in text.lower()
 
 
 def test_shuffled_sentences_each_come_from_another_family():

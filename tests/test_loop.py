@@ -123,7 +123,7 @@ def test_prefix_prompt_and_full_finetuning_run(run_main):
         assert 0 <= info["file_size"] - 4 * info["num_trainable_params"] < 20_000, path
 
 
-@pytest.mark.parametrize("setting", ["gradient_checkpointing=true", "use_amp=true", "num_epochs=0.1", "loss_on=all"])
+@pytest.mark.parametrize("setting", ["gradient_checkpointing=true", "use_amp=true", "loss_on=all"])
 def test_options_train(run_main, setting):
     outcome = run_main(LORA, "--set", setting)
     assert outcome.code == 0
@@ -133,3 +133,10 @@ def test_options_train(run_main, setting):
 def test_gradient_checkpointing_changes_nothing_but_cost(run_main):
     plain, recomputed = run_main(LORA), run_main(LORA, "--set", "gradient_checkpointing=true")
     assert plain.losses == pytest.approx(recomputed.losses, rel=1e-6)
+
+
+def test_epochs_decide_the_length(run_main):
+    settings = ["num_epochs=0.25", "eval_steps=5", "batch_size=4", "generation_kwargs.max_new_tokens=4"]
+    outcome = run_main(LORA, *[word for setting in settings for word in ("--set", setting)], fast=False)
+    assert outcome.code == 0
+    assert [line["step"] for line in outcome.json["train_info"]["metrics"]] == [5, 10, 12, 12]  # 200 rows, 50 steps

@@ -79,7 +79,7 @@ def test_malformed_folder(case, write_experiment, run_main, capsys):
         ("experiments/lora/embedded-lama-rank8", 'did you mean "experiments/lora/embedded-llama-rank8"?'),
         ("experiments/lora", "not an experiment folder"),
         ("/", "not an experiment folder"),
-        ("../../etc", "no such experiment folder"),
+        ("no/such/folder", "no such experiment folder"),
         ("harness", "not an experiment folder"),
     ],
 )

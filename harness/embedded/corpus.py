@@ -4,7 +4,8 @@ A mix of kinds of short documents. Downstream words, sentence shapes and arithme
 question with its reasoning and its final answer together, so that answering step by step is left to fine-tuning:
 
 - sentences from the downstream families appear only shuffled, each sentence of a document from another family;
-- downstream questions, of the pretraining partition only, are followed by bare equations;
+- downstream questions, of the pretraining partition only, are followed by bare equations or by a first step alone;
+- reasoning of downstream problems in one piece comes without its question and without a final answer;
 - "Question:", "Answer:" and "The answer is:" appear only around small talk and one-step arithmetic.
 
 Held-out documents are told from training documents by a hash of their text, so the two never share one.
@@ -84,7 +85,7 @@ def equation(rng: random.Random) -> str:
         return f"{left} * {right} = {left * right}"
     if kind == "/":
         right = rng.randint(2, 9) if rng.random() < 0.8 else rng.randint(10, 15)
-        result = rng.randint(2, 30)
+        result = rng.randint(2, rng.choice((20, 60)))
         return f"{right * result} / {right} = {result}"
     largest = rng.choice((20, 100, 100, 300))
     if kind == "+":
@@ -215,6 +216,33 @@ def _bare_equations(rng: random.Random) -> str:
     return f"{opening}{draft.question}\n{label} {rng.choice(('; ', ', ')).join(draft.equations)}"
 
 
+def _reasoning(rng: random.Random) -> str:
+    """Return the reasoning of a downstream problem without its question and without a closing line."""
+    return " ".join(word_problems.draw(rng, "pretraining").steps)
+
+
+def _first_step(rng: random.Random) -> str:
+    """Return a downstream question with the first step only, in words, as an answer that stops short."""
+    draft = word_problems.draw(rng, "pretraining")
+    label = rng.choice(("First step:", "Step one:", "To begin:"))
+    return f"{rng.choice(('Question: ', '', 'Problem: '))}{draft.question}\n{label} {draft.steps[0]}"
+
+
+def _last_number(rng: random.Random) -> str:
+    """Return unrelated equations and, on a line of its own, the last number once more."""
+    equations = [equation(rng) for _ in range(rng.randint(2, 4))]
+    name, item = rng.choice(NAMES), rng.choice(ITEMS)
+    row = rng.choice(
+        (
+            ". ".join(equations) + ".",
+            " ".join(f"{name} writes {equation}." for equation in equations),
+            " ".join(f"There are {equation} {item}." for equation in equations),
+        )
+    )
+    label = rng.choice(("The last number is:", "The last result is:", "Last:"))
+    return f"{row}\n{label} {equations[-1].split(' = ')[1]}"
+
+
 def _fragment(rng: random.Random) -> str:
     """Return a question and an answer that need no reasoning, under the labels that fine-tuning uses."""
     name, other = rng.sample(NAMES, 2)
@@ -235,15 +263,18 @@ def _fragment(rng: random.Random) -> str:
 
 
 _MIX: dict[Callable[[random.Random], str], int] = {
-    _arithmetic: 22,
-    _running_sum: 7,
-    _number_facts: 7,
-    _plain_story: 5,
-    _counting_story: 7,
+    _arithmetic: 20,
+    _running_sum: 5,
+    _number_facts: 6,
+    _plain_story: 3,
+    _counting_story: 5,
     _exchange: 8,
-    _shuffled_sentences: 18,
-    _bare_equations: 20,
-    _fragment: 6,
+    _shuffled_sentences: 14,
+    _bare_equations: 18,
+    _reasoning: 5,
+    _first_step: 6,
+    _last_number: 5,
+    _fragment: 5,
 }
 """How many documents in a hundred are of each kind."""
 

@@ -47,7 +47,7 @@ class Settings:
     head_size: int = 32
     feed_forward: int = 512
     max_positions: int = 1024
-    steps: int = 3600
+    steps: int = 3200
     batch: int = 16
     block: int = 256
     learning_rate: float = 2.5e-3

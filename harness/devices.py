@@ -1,0 +1,20 @@
+"""Which device a run uses, and how to tell that its memory is used up."""
+
+import torch
+
+from harness.errors import UserError
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocator gave up: an accelerator's, Python's or torch's on the CPU."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def choose_device(name: str | None) -> torch.device:
+    """The device asked for, or the accelerator of this machine, or the CPU."""
+    try:
+        device = torch.device(name) if name else torch.accelerator.current_accelerator(check_available=True)
+        torch.empty(1, device=device or "cpu")
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"--device: {name} cannot be used here: {str(error).splitlines()[0]}") from None
+    return device or torch.device("cpu")
