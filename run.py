@@ -41,6 +41,7 @@ from harness.devices import choose_device, is_out_of_memory
 from harness.errors import UserError
 from harness.experiment import Experiment, display_path, find_experiment, read_experiment
 from harness.generation import generate
+from harness.hub import hub_errors, look_up
 from harness.meters import MemoryMeter, synchronize
 from harness.metrics import Scores, majority_baseline, score_predictions
 from harness.optimizers import build_optimizer, build_scheduler, check_optimizer
@@ -95,31 +96,40 @@ def load(run: Run) -> None:
     params, result, started = run.params, run.result, time.perf_counter()
     set_seed(params.seed)  # the only place: adapter initialization, data order and dropout follow from it
     log.info("loading %s (%s data) and %s", run.experiment.task, params.data_source, params.model_id)
+    look_up_repositories(run)
     with run.memory.phase("load"):
         run.splits = run.task.load_splits(params.data_source)
         if run.rehearsal:
             run.splits = Splits(run.splits.train, run.splits.valid[:ROWS], run.splits.test[:ROWS])
-        tokenizer = models.load_tokenizer(params, run.where)
-        base = models.load_base_model(params, tokenizer, run.device, run.where)
+        with hub_errors(params.model_id, params.model_revision, "model"):
+            tokenizer = models.load_tokenizer(params, run.where)
+            base = models.load_base_model(params, tokenizer, run.device, run.where)
         run.encoder = Encoder(tokenizer, params, base.config.is_encoder_decoder)
     if params.loss_on == "all" and base.config.is_encoder_decoder:
         raise UserError(f'{run.where}: loss_on: "all" needs a causal model; use "target"')
-    result.meta_info.model_info = results.RepoInfo(sha=getattr(base.config, "_commit_hash", None))
     describe_splits(run)
-    result.speed.load_time = time.perf_counter() - started
+    load_time = time.perf_counter() - started
     if not run.rehearsal:
         score_base(run, base)
-    values, config = run.experiment.adapter_config, None
+    values, config, started = run.experiment.adapter_config, None, time.perf_counter()
     if values is not None:
-        config = build_adapter_config(values, run.experiment.adapter_config_path, params)
+        steps = params.planned_steps(len(run.splits.train))
+        config = build_adapter_config(values, run.experiment.adapter_config_path, params, steps)
     with run.memory.phase("load"):
         run.model = models.attach_adapter(base, config, values, params, run.experiment.adapter_config_path)
     if config is not None:
         config.base_model_name_or_path = params.model_id  # PEFT writes the folder that the model came from
     result.run_info.peft_config = adapter_summary(config)
-    trainable, total = models.parameter_counts(run.model)
-    result.train_info.num_trainable_params, result.train_info.num_total_params = trainable, total
-    log.info("training %s of %s parameters (%.3g %%)", f"{trainable:,}", f"{total:,}", 100 * trainable / total)
+    result.speed.load_time = load_time + time.perf_counter() - started
+
+
+def look_up_repositories(run: Run) -> None:
+    """Asks the hub for model and datasets at their pinned revisions, and notes what it says."""
+    origin, params = run.result.meta_info, run.params
+    if not params.is_embedded_model:
+        origin.model_info = look_up(params.model_id, params.model_revision, "model")
+    for repo_id, info in origin.dataset_info.items():
+        origin.dataset_info[repo_id] = look_up(repo_id, info.sha, "dataset")
 
 
 def describe_splits(run: Run) -> None:
@@ -136,22 +146,19 @@ def describe_splits(run: Run) -> None:
 def score_base(run: Run, base: Any) -> None:
     """The untouched base model on the test split; kept in runs/base_scores, since every method shares it."""
     result, quality = run.result, run.result.quality
-    settings = run.params.model_dump(include=BASE_SETTINGS)
-    origin = [
-        result.provenance.data_fingerprint,
-        result.provenance.base_model_fingerprint,
-        result.meta_info.package_info,
-    ]
-    identity = provenance.fingerprint([results.PROTOCOL, settings, *origin, result.hardware])
+    settings, origin = run.params.model_dump(include=BASE_SETTINGS), result.provenance
+    scoring = provenance.file_fingerprint(run.experiment.task_folder / "data.py")
+    fingerprints = [origin.data_fingerprint, origin.base_model_fingerprint, scoring]
+    versions = [results.PROTOCOL, result.meta_info.package_info, result.hardware]
+    identity = provenance.fingerprint([settings, fingerprints, versions])
     cache = run.folder.parents[2] / "base_scores" / f"{identity[:20]}.json"
     if cache.is_file():
         known = json.loads(cache.read_text())
     else:
         run.model = base
-        scores, _, _ = evaluate(run, run.splits.test, "untouched base model")
+        scores, _, result.speed.base_eval_time = evaluate(run, run.splits.test, "untouched base model")
         known = {"score": scores.mean, "invalid_rate": scores.invalid_rate}
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        cache.write_text(json.dumps(known))
+        results.write_atomically(cache, json.dumps(known))
     quality.base_score, quality.base_invalid_rate = known["score"], known["invalid_rate"]
     log.info("untouched base model: %s %.1f %%", run.task.METRIC.name, 100 * known["score"])
 
@@ -174,6 +181,7 @@ def train(run: Run) -> None:
     steps = params.planned_steps(len(rows))
     samples = tokenize(run, steps)
     optimizer = build_optimizer(model, params, run.where)
+    describe_parameters(run)  # only now: LoRA-FA freezes half of what PEFT made trainable
     scheduler = build_scheduler(optimizer, params, steps)
     scaler = torch.amp.GradScaler(run.device.type, enabled=params.dtype == "float16")
     forward = torch.compile(model) if params.compile else model
@@ -222,6 +230,13 @@ def train(run: Run) -> None:
             if evaluating:
                 validate(run)
                 model.train()
+
+
+def describe_parameters(run: Run) -> None:
+    """Notes how much is trained."""
+    trainable, total = models.parameter_counts(run.model)
+    run.result.train_info.num_trainable_params, run.result.train_info.num_total_params = trainable, total
+    log.info("training %s of %s parameters (%.3g %%)", f"{trainable:,}", f"{total:,}", 100 * trainable / total)
 
 
 def tokenize(run: Run, steps: int) -> dict:
@@ -303,12 +318,14 @@ def save(run: Run) -> None:
 def execute(run: Run) -> results.Status:
     """The whole run. Whatever happens, its JSON is in the run's folder when this returns or raises."""
     status: results.Status = "failed"
-    error_msg = ""
+    error_msg, result_file = "", run.folder / "result.json"
+    run.result.run_info.error_msg = "ended without a word: killed, or the machine stopped"
+    results.write_result(result_file, run.result)
     try:
         load(run)
         train(run)
+        save(run)  # before the test: what hours of training made survives an evaluation that fails
         test(run)
-        save(run)
         status = "success"
     except KeyboardInterrupt:
         status, error_msg = "cancelled", traceback.format_exc()
@@ -328,7 +345,7 @@ def execute(run: Run) -> results.Status:
         run.result.train_info.status, run.result.run_info.error_msg = status, error_msg
         run.result.run_info.total_time = time.perf_counter() - run.started
         record_measurements(run.result, run.memory, run.training)
-        results.write_result(run.folder / "result.json", run.result)
+        results.write_result(result_file, run.result)
     return status
 
 
@@ -346,11 +363,12 @@ def prepare(experiment: Experiment, device: torch.device, output: Path, command:
 
 def rehearse(experiment: Experiment) -> None:
     """Proves that the folder works: on its own model's architecture, then a few steps on the embedded model."""
-    trainable, total = check_architecture(experiment)
-    print(
-        f"{experiment.params.model_id}: {trainable:,} of {total:,} parameters would be trained "
-        f"({100 * trainable / total:.3g} %)"
-    )
+    model_id, counts = experiment.params.model_id, check_architecture(experiment)
+    if counts is None:
+        print(f"{model_id}: the config fits; how many parameters would be trained shows only with real weights")
+    else:
+        trainable, total = counts
+        print(f"{model_id}: {trainable:,} of {total:,} parameters would be trained ({100 * trainable / total:.3g} %)")
     shortened, changes = rehearsal_of(experiment)
     print("rehearsing on the embedded model; changed for that:", *changes, sep="\n  ")
     with tempfile.TemporaryDirectory() as folder:
@@ -383,28 +401,32 @@ def start(arguments: Any) -> int:
     if arguments.rehearse:
         rehearse(experiment)
         return 0
-    command = " ".join(["python run.py", *sys.argv[1:]])
-    run = prepare(experiment, choose_device(arguments.device), arguments.output.resolve(), command)
-    target = results.result_path(arguments.output.resolve(), run.result)
+    if experiment.adapter_config is not None and models.has_architecture(experiment.params.model_id):
+        check_architecture(experiment)  # a config that does not fit should fail before anything is downloaded
+    command, output = " ".join(["python run.py", *sys.argv[1:]]), arguments.output.resolve()
+    run = prepare(experiment, choose_device(arguments.device), output, command)
+    target, exists = results.result_path(output, run.result), "exists; choose another --seed, or --overwrite it"
     if target.exists() and not arguments.overwrite and not experiment.overrides:
-        raise UserError(f"{display_path(target)}: this result exists; choose another --seed, or --overwrite it")
+        raise UserError(f"{display_path(target)}: {exists}")
     run.folder.mkdir(parents=True)
     with log_to(run.folder / "log.txt"):
         status = execute(run)
+    written = run.folder / "result.json"
     if status == "success" and not experiment.overrides:
-        results.write_result(target, run.result)
-    print(
-        summary(run.result, target if status == "success" and not experiment.overrides else run.folder / "result.json")
-    )
+        try:
+            results.write_result(target, run.result, arguments.overwrite)
+        except FileExistsError:
+            raise UserError(f"{display_path(target)}: {exists}; this run's is {display_path(written)}") from None
+        written = target
+    print(summary(run.result, written))
     return results.EXIT_CODES[status]
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line and returns the exit code; a bug raises after its JSON has been written."""
     arguments = parse_arguments(argv)
-    logging.basicConfig(level=logging.DEBUG if arguments.verbose else logging.INFO, format="%(message)s", force=True)
-    for library in ("httpx", "datasets", "filelock", "urllib3"):
-        logging.getLogger(library).setLevel(logging.DEBUG if arguments.verbose else logging.WARNING)
+    logging.basicConfig(level=logging.INFO if arguments.verbose else logging.WARNING, format="%(message)s", force=True)
+    log.setLevel(logging.INFO)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's kill leaves a JSON like Ctrl-C does
     try:
         with logging_redirect_tqdm():

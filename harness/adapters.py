@@ -5,6 +5,7 @@ another model. None of that may happen because of a pull request (DESIGN, "Untru
 """
 
 import dataclasses
+import json
 import re
 import subprocess
 import sys
@@ -47,16 +48,22 @@ REFUSED_FIELDS = {
     "revision": (None,),
     "inference_mode": (False,),
 }
+PATTERN_FIELDS = ("target_modules", "exclude_modules", "layers_pattern", "feedforward_modules", "modules_to_save",
+                  "target_parameters")  # fmt: skip
 PATTERN_SECONDS = 5
+PATTERN_CHARACTERS = 500
 
 
-def build_adapter_config(values: dict[str, Any], where: str, params: TrainingParams) -> PeftConfig:
+def build_adapter_config(
+    values: dict[str, Any], where: str, params: TrainingParams, steps: int | None = None
+) -> PeftConfig:
     """Checks the content of an adapter_config.json and makes the PEFT config of it.
 
     Args:
         values: the parsed file.
         where: what messages call it.
-        params: of the same experiment; names the base model and the number of steps.
+        params: of the same experiment; names the base model.
+        steps: optimizer steps of the run, where they are known already.
 
     Raises:
         UserError: a method PEFT does not have, an unknown or refused key, a wrong type, a value PEFT rejects.
@@ -69,7 +76,7 @@ def build_adapter_config(values: dict[str, Any], where: str, params: TrainingPar
             raise UserError(f"{where}: {key}: unknown key of {values['peft_type']}; {did_you_mean(key, fields)}")
         _refuse_unsafe(key, value, where, params)
         _check_type(key, value, hints[key], where)
-    _check_steps(values, where, params)
+    _check_steps(values, where, steps or params.max_steps)
     try:
         return config_class(**values)
     except (ValueError, TypeError, ImportError, AttributeError) as error:
@@ -109,18 +116,14 @@ def _refuse_unsafe(key: str, value: Any, where: str, params: TrainingParams) -> 
 def _check_type(key: str, value: Any, hint: Any, where: str) -> None:
     if key == "init_lora_weights" and isinstance(value, str) and re.fullmatch(r"pissa_niter_\d{1,3}", value):
         return  # PEFT's type hint spells this family with a placeholder
+    if key in REFUSED_FIELDS:
+        return  # its few harmless values have been checked, and some of the types are not for pydantic
     try:
-        TypeAdapter(hint, config={"arbitrary_types_allowed": True}).validate_json(_dump(value), strict=True)
+        TypeAdapter(hint, config={"arbitrary_types_allowed": True}).validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
         raise UserError(
             f"{where}: {key}: expected {_readable(hint)}, got {value!r}; {error.errors()[0]['msg']}"
         ) from None
-
-
-def _dump(value: Any) -> str:
-    import json
-
-    return json.dumps(value)
 
 
 def _readable(hint: Any) -> str:
@@ -128,66 +131,60 @@ def _readable(hint: Any) -> str:
     return re.sub(r"typing\.|NoneType", lambda match: "None" if match[0] == "NoneType" else "", text)
 
 
-def _check_steps(values: dict[str, Any], where: str, params: TrainingParams) -> None:
-    if values.get("peft_type") != "ADALORA" or params.max_steps is None:
-        return
-    if values.get("total_step") != params.max_steps:
-        raise UserError(
-            f"{where}: total_step: expected max_steps ({params.max_steps}), got {values.get('total_step')}"
-        )
+def _check_steps(values: dict[str, Any], where: str, steps: int | None) -> None:
+    if values.get("peft_type") == "ADALORA" and steps is not None and values.get("total_step") != steps:
+        raise UserError(f"{where}: total_step: expected the run's {steps} steps, got {values.get('total_step')}")
 
 
 def check_patterns(values: dict[str, Any], module_names: Iterable[str], where: str) -> None:
     """Bounds the time of every regular expression in an adapter config over the model's module names.
 
     PEFT matches target_modules and its kin with `re`, whose backtracking can take exponential time. Each expression is
-    tried in a child process that is killed after PATTERN_SECONDS.
+    compiled and tried, in the ways PEFT uses it, in a child process that is killed after PATTERN_SECONDS.
 
     Raises:
-        UserError: an expression that is malformed or too slow.
+        UserError: an expression that is malformed, too long or too slow.
     """
     names = "\n".join(module_names)
-    for key, value in values.items():
-        patterns = [text for text in _strings(value) if re.search(r"[*+?{(\[|]", text)]
-        for pattern in patterns:
+    for key in values:
+        for pattern in _patterns(key, values[key]):
+            if len(pattern) > PATTERN_CHARACTERS or "\0" in pattern:
+                raise UserError(f"{where}: {key}: expected an expression of at most {PATTERN_CHARACTERS} characters; "
+                                "shorten it or list the modules")  # fmt: skip
             try:
-                re.compile(pattern)
-            except re.error as error:
-                raise UserError(f"{where}: {key}: not a regular expression: {error}; correct {pattern!r}") from None
-            try:
-                subprocess.run(
-                    [sys.executable, "-I", "-c", _TRY_PATTERN, pattern],
-                    input=names,
-                    text=True,
-                    timeout=PATTERN_SECONDS,
-                    check=True,
-                    stdout=subprocess.DEVNULL,
-                )
+                subprocess.run([sys.executable, "-I", "-c", _TRY_PATTERN, pattern], input=names, text=True, check=True,
+                               timeout=PATTERN_SECONDS, capture_output=True)  # fmt: skip
             except subprocess.TimeoutExpired:
-                raise UserError(
-                    f"{where}: {key}: {pattern!r} takes more than {PATTERN_SECONDS} s to match; "
-                    "use a list of module names or a simpler expression"
-                ) from None
+                raise UserError(f"{where}: {key}: {pattern!r} takes more than {PATTERN_SECONDS} s to match; "
+                                "use a list of module names or a simpler expression") from None  # fmt: skip
+            except subprocess.CalledProcessError as error:
+                reason = error.stderr.strip().splitlines()[-1]
+                raise UserError(f"{where}: {key}: not a regular expression: {reason}; correct {pattern!r}") from None
 
 
-_TRY_PATTERN = """
+def _patterns(key: str, value: Any) -> Iterable[str]:
+    """The strings of a field that PEFT puts into a regular expression, but those without any special character."""
+    if key.endswith("_pattern") and isinstance(value, dict) or key in PATTERN_FIELDS:
+        entries = [value] if isinstance(value, str) else list(value or ())
+        yield from (entry for entry in entries if isinstance(entry, str) and not re.fullmatch(r"[\w.-]*", entry))
+
+
+# As PEFT spells them: whole match of target_modules, suffix match of its entries and of *_pattern keys, layer indices,
+# modules_to_save. A global flag such as (?i) is valid only where the expression stands alone.
+_TRY_PATTERN = r"""
 import re, sys
-for name in sys.stdin.read().split("\\n"):
-    for pattern in (sys.argv[1], rf"(.*\\.)?({sys.argv[1]})$", rf".*\\.({sys.argv[1]})"):
-        re.match(pattern, name), re.fullmatch(pattern, name)
+pattern, names = sys.argv[1], sys.stdin.read().split("\n")
+re.compile(pattern)
+forms = [pattern, rf"(.*\.)?({pattern})$", rf".*\.{pattern}$", rf"(?:^|.*?\.){pattern}\.(?P<idx>\d+)\.",
+         rf"(^|.*\.){pattern}($|\..*)", rf".*\.[^.]*{pattern}\.(\d+)\."]
+for form in forms:
+    try:
+        compiled = re.compile(form)
+    except re.error:
+        continue
+    for name in names:
+        compiled.match(name), compiled.fullmatch(name)
 """
-
-
-def _strings(value: Any) -> Iterable[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _strings(key)
-            yield from _strings(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _strings(item)
 
 
 def one_line(error: BaseException) -> str:

@@ -76,6 +76,8 @@ def _nest(settings: list[tuple[list[str], Any]]) -> dict[str, Any]:
     for path, value in settings:
         inner = nested
         for part in path[:-1]:
-            inner = inner.setdefault(part, {})
+            if not isinstance(inner.get(part), dict):
+                inner[part] = {}
+            inner = inner[part]
         inner[path[-1]] = value
     return nested

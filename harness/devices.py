@@ -7,7 +7,8 @@ from harness.errors import UserError
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an allocator gave up: an accelerator's, Python's or torch's on the CPU."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    words = ("out of memory", "alloc_failed", "can't allocate memory")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(word in str(error).lower() for word in words)
 
 
 def choose_device(name: str | None) -> torch.device:
@@ -17,4 +18,7 @@ def choose_device(name: str | None) -> torch.device:
         torch.empty(1, device=device or "cpu")
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"--device: {name} cannot be used here: {str(error).splitlines()[0]}") from None
-    return device or torch.device("cpu")
+    device = device or torch.device("cpu")
+    if device.index is not None and device.type != "cpu":
+        torch.accelerator.set_device_index(device.index)  # synchronization and events act on the current device
+    return device

@@ -1,6 +1,7 @@
 """Finding an experiment folder and reading what it says."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,8 @@ def find_experiment(text: str, root: Path = ROOT) -> Path:
 
 def all_experiments(root: Path = ROOT) -> list[Path]:
     """Every experiment folder of every task, sorted."""
-    return sorted(path for path in (root / CONTENT).glob("*/experiments/*/*") if path.is_dir())
+    content = (root / CONTENT).resolve()  # links are left out: they could lead out of the checkout
+    return sorted(path for path in content.glob("*/experiments/*/*") if path.is_dir() and path == path.resolve())
 
 
 def _is_experiment(path: Path, root: Path) -> bool:
@@ -94,14 +96,16 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{where}: is a link that leads out of its folder; replace it by the file itself")
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [key for key, _ in pairs]
-        for key in keys:
-            if keys.count(key) > 1:
+        found: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in found:
                 raise UserError(f"{where}: {key}: given twice; keep one")
-        return dict(pairs)
+            found[key] = value
+        return found
 
     try:
-        content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique, parse_constant=_no_constant)
+        hooks = {"object_pairs_hook": unique, "parse_constant": _no_constant, "parse_float": _finite}
+        content = json.loads(path.read_text(encoding="utf-8"), **hooks)
     except json.JSONDecodeError as error:
         raise UserError(f"{where}: line {error.lineno}, column {error.colno}: not JSON: {error.msg}") from None
     except (ValueError, RecursionError) as error:
@@ -113,6 +117,13 @@ def read_json(path: Path) -> Any:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is too large for a number")
+    return value
 
 
 def read_experiment(folder: Path, overrides: dict[str, Any] | None = None, seed: int | None = None) -> Experiment:

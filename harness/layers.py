@@ -62,7 +62,7 @@ def build_params(layers: list[Layer]) -> TrainingParams:
 
 
 def _explain(problem: dict[str, Any], layers: list[Layer]) -> str:
-    path = [part for part in problem["loc"] if isinstance(part, str) and part.isidentifier()]
+    path = [str(part) for part in problem["loc"]]
     message = problem["msg"].removeprefix("Value error, ")
     if not path:  # a combination: its message starts with the key
         key, _, rest = message.partition(": ")

@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 import transformers
+from huggingface_hub.utils import enable_progress_bars
 from peft import PeftConfig, PeftModel, get_peft_model
-from peft.utils import prepare_model_for_kbit_training
+from peft.utils import ModulesToSaveWrapper, prepare_model_for_kbit_training
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -90,8 +91,18 @@ def load_base_model(
         device_map={"": device} if quantization else None,
         **pinned,
     )
+    for module in model.modules():
+        # bitsandbytes repacks 4-bit weights for inference on some CPUs, and a packed layer passes no gradient on when
+        # training continues after an evaluation.
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
     if quantization is None:
         model.to(device)
+    else:  # here rather than with the adapter, so that the untouched base is scored in the same arithmetic
+        checkpointing = {"gradient_checkpointing_kwargs": {"use_reentrant": False}}
+        model = prepare_model_for_kbit_training(model, params.gradient_checkpointing, **checkpointing)
+    if params.gradient_checkpointing:
+        model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
     neutralize_generation_config(model, tokenizer)
     return model.eval()
 
@@ -113,25 +124,46 @@ def _quantization(dtype: str) -> BitsAndBytesConfig | None:
     return None
 
 
+def shrunken_model(model_id: str, where: str) -> PreTrainedModel:
+    """The architecture with two layers, a small vocabulary and random weights, for what the meta device cannot do."""
+    config = architecture(model_id, where)
+    config.num_hidden_layers, config.vocab_size = min(config.num_hidden_layers, 2), min(config.vocab_size, 1024)
+    config.bos_token_id = config.eos_token_id = config.pad_token_id = None
+    return _auto_class(config).from_config(config, dtype=torch.bfloat16)
+
+
 def meta_model(model_id: str, where: str) -> PreTrainedModel:
-    """The architecture of a base model on the meta device: shapes and names without weights, memory or network.
+    """The architecture of a base model on the meta device: shapes and names without weights, memory or network."""
+    config = architecture(model_id, where)
+    with torch.device("meta"):
+        return _auto_class(config).from_config(config, dtype=torch.bfloat16)
+
+
+def architecture(model_id: str, where: str) -> PretrainedConfig:
+    """The config of a base model as it ships with the project.
 
     Raises:
         UserError: the project ships no architecture of that name.
     """
-    path = ARCHITECTURES / f"{model_id.replace('/', '--')}.json"
-    if model_id.startswith("embedded/"):
-        path = EMBEDDED / model_id.removeprefix("embedded/") / "config.json"
+    path = _architecture_file(model_id)
     if not path.is_file():
         known = ", ".join(sorted(path.stem.replace("--", "/") for path in ARCHITECTURES.glob("*.json")))
         raise UserError(
             f"{where}: model_id: no architecture of {model_id!r} ships with the project, so that it cannot "
             f"be rehearsed; add its config.json as {path.name} to harness/architectures (there: {known})"
         )
-    values = json.loads(path.read_text())
-    config = AutoConfig.for_model(**values)
-    with torch.device("meta"):
-        return _auto_class(config).from_config(config, dtype=torch.bfloat16)
+    return AutoConfig.for_model(**json.loads(path.read_text()))
+
+
+def has_architecture(model_id: str) -> bool:
+    """Whether the architecture of a base model ships with the project."""
+    return _architecture_file(model_id).is_file()
+
+
+def _architecture_file(model_id: str) -> Path:
+    if model_id.startswith("embedded/"):
+        return EMBEDDED / model_id.removeprefix("embedded/") / "config.json"
+    return ARCHITECTURES / f"{model_id.replace('/', '--')}.json"
 
 
 def attach_adapter(
@@ -158,22 +190,21 @@ def attach_adapter(
         wrapped: nn.Module = model
     else:
         check_patterns(values, (name for name, _ in model.named_modules()), where)
-        if params.dtype in ("int8", "int4"):
-            model = prepare_model_for_kbit_training(
-                model,
-                use_gradient_checkpointing=params.gradient_checkpointing,
-                gradient_checkpointing_kwargs={"use_reentrant": False},
-            )
-        wrapped = wrap_in_adapter(model, config, params.autocast_adapter_dtype, where)
+        wrapped = wrap_in_adapter(model, config, params.autocast_adapter_dtype, where, revision=params.model_revision)
         if params.autocast_adapter_dtype:
             _train_in_float32(wrapped)
-    if params.gradient_checkpointing:
-        model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
+            _refuse_mixed_dtypes(wrapped, params, where)
     return wrapped
 
 
 def wrap_in_adapter(
-    model: PreTrainedModel, config: PeftConfig, autocast_adapter_dtype: bool, where: str, on_meta: bool = False
+    model: PreTrainedModel,
+    config: PeftConfig,
+    autocast_adapter_dtype: bool,
+    where: str,
+    *,
+    revision: str | None = None,
+    on_meta: bool = False,
 ) -> PeftModel:
     """get_peft_model with its many kinds of complaint turned into one line; `on_meta` makes no real weights.
 
@@ -184,8 +215,9 @@ def wrap_in_adapter(
     expected = "SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM"
     if str(getattr(config.task_type, "value", config.task_type)) != expected:
         raise UserError(f"{where}: task_type: expected {expected} for this base model, got {config.task_type!r}")
-    if getattr(config, "tokenizer_name_or_path", None):
+    if getattr(config, "tokenizer_name_or_path", None) and not on_meta:
         config.tokenizer_name_or_path = model.name_or_path
+        config.tokenizer_kwargs = {"revision": revision} if revision else None
     try:
         with torch.device("meta") if on_meta else nullcontext():
             wrapped = get_peft_model(model, config, autocast_adapter_dtype=autocast_adapter_dtype)
@@ -209,6 +241,15 @@ def _train_in_float32(model: nn.Module) -> None:
             parameter.data = parameter.data.float()
 
 
+def _refuse_mixed_dtypes(model: PeftModel, params: TrainingParams, where: str) -> None:
+    """PEFT's adapter layers convert between dtypes, whole modules that are trained do not: autocast must."""
+    whole = model.active_peft_config.peft_type == "LN_TUNING"
+    whole = whole or any(isinstance(module, ModulesToSaveWrapper) for module in model.modules())
+    if whole and not params.use_amp and params.dtype != "float32":
+        raise UserError(f'{where}: trains whole modules in float32 inside a {params.dtype} model; add "use_amp": true '
+                        "to training_params.json")  # fmt: skip
+
+
 def parameter_counts(model: nn.Module) -> tuple[int, int]:
     """Trainable and total parameters; 4-bit weights count as many as they stand for, shared ones once."""
     trainable = total = 0
@@ -224,5 +265,6 @@ def quiet_libraries() -> None:
     """Keeps off the screen what the libraries report about loading; the harness says itself what it is doing."""
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
+    enable_progress_bars()  # of downloads, which transformers has just switched off with its own
     for message in LIBRARY_WARNINGS:
         warnings.filterwarnings("ignore", message=message)

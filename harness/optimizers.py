@@ -78,6 +78,14 @@ def build_optimizer(model: nn.Module, params: TrainingParams, where: str) -> tor
     kwargs = {
         key: tuple(value) if isinstance(value, list) else value for key, value in params.optimizer_kwargs.items()
     }
+    device = next(model.parameters()).device.type
+    if params.optimizer_type.startswith("Paged") and device not in ("cuda", "xpu"):
+        raise UserError(
+            f"{where}: optimizer_type: {params.optimizer_type} needs a CUDA or XPU device, not {device}; "
+            f"use {params.optimizer_type.removeprefix('Paged')}"
+        )
+    if params.optimizer_type in PEFT and model.peft_config["default"].peft_type != "LORA":
+        raise UserError(f"{where}: optimizer_type: {params.optimizer_type} is made for LoRA; use AdamW")
     try:
         return _construct(model, params.optimizer_type, kwargs)
     except (ValueError, TypeError, AttributeError, KeyError) as error:

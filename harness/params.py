@@ -48,7 +48,7 @@ class TrainingParams(_Strict):
     attn_implementation: Literal["eager", "sdpa", "flash_attention_2", "flex_attention"] | None = Field(
         None, description="attention kernel; null lets transformers choose"
     )
-    max_seq_length: PositiveInt = Field(description="prompt and target (causal) or prompt (encoder-decoder)")
+    max_seq_length: int = Field(ge=8, description="prompt and target (causal) or prompt (encoder-decoder)")
     max_target_length: PositiveInt | None = Field(None, description="target of an encoder-decoder model")
     query_template: str = Field("{query}", description="text around a row's prompt; {query} stands for the prompt")
     batch_size: PositiveInt = Field(description="samples per forward pass in training")
@@ -61,7 +61,7 @@ class TrainingParams(_Strict):
     valid_samples: PositiveInt | None = Field(None, description="rows of valid used by each evaluation; null for all")
     compile: bool = Field(False, description="torch.compile the training forward pass")
     gradient_checkpointing: bool = Field(False, description="recompute activations: less memory, slower")
-    seed: NonNegativeInt = Field(0, description="decides adapter initialization, data order and dropout")
+    seed: NonNegativeInt = Field(0, lt=2**32, description="decides adapter initialization, data order and dropout")
     grad_norm_clip: PositiveFloat | None = Field(1.0, description="largest gradient norm; null for no clipping")
     optimizer_type: str = Field("AdamW", description="see harness/optimizers.py for the names")
     optimizer_kwargs: dict[str, float | int | bool | str | list[float] | None] = Field(
@@ -132,12 +132,7 @@ def _impossible_combinations(params: TrainingParams):
         yield "min_steps: needs num_epochs; with max_steps leave it out"
     if params.max_steps is not None and params.eval_steps > params.max_steps:
         yield f"eval_steps: expected at most max_steps ({params.max_steps}), got {params.eval_steps}"
-    if params.full_finetuning and params.dtype in ("int8", "int4"):
-        yield f"dtype: full fine-tuning cannot train {params.dtype} weights; use float32"
-    if params.full_finetuning and params.dtype == "float16":
-        yield 'dtype: full fine-tuning in float16 loses its updates; use "dtype": "float32" with "use_amp": true'
-    if params.dtype == "float16" and not params.autocast_adapter_dtype:
-        yield "autocast_adapter_dtype: must be true with float16, whose gradients cannot be unscaled"
+    yield from _impossible_dtypes(params)
     if not params.is_embedded_model and params.model_revision is None:
         yield (
             f"model_revision: pin the commit of {params.model_id}; "
@@ -147,3 +142,17 @@ def _impossible_combinations(params: TrainingParams):
         yield "model_revision: an embedded model has none; remove it"
     if params.max_target_length is not None and params.max_target_length < 2:
         yield "max_target_length: expected at least 2, a token and the end of sequence"
+
+
+def _impossible_dtypes(params: TrainingParams):
+    if params.full_finetuning and params.dtype in ("int8", "int4"):
+        yield f"dtype: full fine-tuning cannot train {params.dtype} weights; use float32"
+    elif params.full_finetuning and params.dtype == "float16":
+        yield 'dtype: full fine-tuning in float16 loses its updates; use "dtype": "float32" with "use_amp": true'
+    elif params.full_finetuning and params.dtype == "bfloat16" and params.autocast_adapter_dtype:
+        yield (
+            'dtype: full fine-tuning trains float32 weights; use "dtype": "float32" with "use_amp": true, '
+            'or say "autocast_adapter_dtype": false to train bfloat16 weights'
+        )
+    if params.dtype == "float16" and not params.autocast_adapter_dtype:
+        yield "autocast_adapter_dtype: must be true with float16, whose gradients cannot be unscaled"

@@ -8,19 +8,20 @@ from transformers import AutoConfig
 
 from harness.adapters import build_adapter_config, check_patterns
 from harness.errors import UserError
-from harness.experiment import Experiment, profile_layer
+from harness.experiment import Experiment
 from harness.layers import Layer, build_params
-from harness.models import EMBEDDED, meta_model, parameter_counts, wrap_in_adapter
+from harness.models import EMBEDDED, architecture, meta_model, parameter_counts, shrunken_model, wrap_in_adapter
 
 STEPS = 3
 ROWS = 8
 
 
-def check_architecture(experiment: Experiment) -> tuple[int, int]:
+def check_architecture(experiment: Experiment) -> tuple[int, int] | None:
     """Applies the adapter config, unchanged, to its own base model on the meta device.
 
     Returns:
-        trainable and total parameters.
+        trainable and total parameters; None for the few methods that need real weights to begin with, which are tried
+        on the first layers of the architecture instead.
 
     Raises:
         UserError: the config does not fit the model, or the model's architecture does not ship.
@@ -31,7 +32,14 @@ def check_architecture(experiment: Experiment) -> tuple[int, int]:
         return parameter_counts(model)
     config = build_adapter_config(experiment.adapter_config, where, params)
     check_patterns(experiment.adapter_config, (name for name, _ in model.named_modules()), where)
-    return parameter_counts(wrap_in_adapter(model, config, params.autocast_adapter_dtype, where, on_meta=True))
+    try:
+        return parameter_counts(wrap_in_adapter(model, config, params.autocast_adapter_dtype, where, on_meta=True))
+    except (RuntimeError, NotImplementedError) as error:
+        if "meta" not in str(error).lower():
+            raise
+    config = build_adapter_config(experiment.adapter_config, where, params)
+    wrap_in_adapter(shrunken_model(params.model_id, where), config, params.autocast_adapter_dtype, where)
+    return None
 
 
 def rehearsal_of(experiment: Experiment) -> tuple[Experiment, list[str]]:
@@ -43,45 +51,31 @@ def rehearsal_of(experiment: Experiment) -> tuple[Experiment, list[str]]:
         the experiment to run, and a line for each change.
     """
     params = experiment.params
-    real = meta_model(params.model_id, experiment.layers[-1].name).config
+    real = architecture(params.model_id, experiment.layers[-1].name)
     embedded_id, tiny = _embedded_twin(real)
-    own = {
-        key: value
-        for layer in experiment.layers[1:]
-        for key, value in layer.values.items()
-        if key not in ("model_id", "model_revision", "num_epochs", "min_steps", "max_target_length")
-    }
     shortened = {
         "model_id": embedded_id,
         "data_source": "embedded",
-        "dtype": params.dtype,
-        "use_amp": params.use_amp,
         "compile": False,
+        "max_seq_length": min(params.max_seq_length, tiny.max_position_embeddings // 2),
         "max_steps": STEPS,
         "eval_steps": STEPS,
         "valid_samples": ROWS,
-        "batch_size_eval": ROWS,
         "batch_size": min(params.batch_size, 4),
+        "batch_size_eval": ROWS,
         "gradient_accumulation_steps": min(params.gradient_accumulation_steps, 2),
         "generation_kwargs": {"max_new_tokens": 16},
     }
-    layers = [
-        experiment.layers[0],
-        profile_layer(experiment.task_folder, "embedded", "--rehearse"),
-        Layer(experiment.layers[-1].name, own),
-        Layer("--rehearse", shortened),
-    ]
-    changes = [
-        f"{key}: {getattr(params, key)!r} -> {value!r}"
-        for key, value in shortened.items()
-        if key != "generation_kwargs" and getattr(params, key) != value
-    ]
+    layers = [*experiment.layers, Layer("--rehearse", shortened)]
+    rehearsed = build_params(layers)
+    before, after = params.model_dump(), rehearsed.model_dump()
+    changes = [f"{key}: {before[key]!r} -> {after[key]!r}" for key in before if before[key] != after[key]]
     adapter = experiment.adapter_config
     if adapter is not None:
         adapter, adapted = adapt(adapter, real, tiny)
         changes += [f"adapter_config.{line}" for line in adapted]
     rehearsal = dataclasses.replace(
-        experiment, params=build_params(layers), adapter_config=adapter, layers=tuple(layers), overrides=shortened
+        experiment, params=rehearsed, adapter_config=adapter, layers=tuple(layers), overrides=shortened
     )
     return rehearsal, changes
 
@@ -126,6 +120,8 @@ def _adapt_field(key: str, value: Any, real: Any, tiny: Any) -> Any:
         return sorted({index % tiny.vocab_size for index in value})
     if key.endswith("block_size") and isinstance(value, int) and value > 0:
         return math.gcd(value, tiny.hidden_size)
+    if key in ("base_model_name_or_path", "tokenizer_name_or_path"):
+        return None if key == "base_model_name_or_path" else f"embedded/{tiny.model_type}"
     if key == "total_step":
         return STEPS
     if key in ("tinit", "tfinal"):

@@ -123,7 +123,12 @@ class Speed(_Section):
     train_tokens_per_second: float | None = Field(None, description="non-padding tokens / train_time")
     step_time_median: float | None = None
     step_time_p95: float | None = None
-    test_tokens_per_second: float | None = Field(None, description="generated tokens / time of the test evaluation")
+    base_eval_time: float | None = Field(None, description="of scoring the untouched base; null where it was known")
+    test_tokens_per_second: float | None = Field(
+        None,
+        description="generated tokens / time of the test evaluation; prompt tuning and P-tuning decode prompts of one "
+        "length at a time, in smaller batches than other methods",
+    )
     skipped_steps: int = Field(0, description="steps whose float16 gradients overflowed; not trained on")
 
 
@@ -191,15 +196,30 @@ def result_path(output: Path, result: Result) -> Path:
     return output / "results" / result.task.name / result.hardware["slug"] / f"{file_name(result)}.json"
 
 
-def write_result(path: Path, result: Result) -> None:
-    """Writes atomically: a reader sees the old file or the whole new one, whenever the run dies."""
+def write_result(path: Path, result: Result, overwrite: bool = True) -> None:
+    """Writes atomically: a reader sees the old file or the whole new one, whenever the run dies.
+
+    Raises:
+        FileExistsError: without `overwrite`, another run has written the same result meanwhile.
+    """
+    write_atomically(path, json.dumps(result.model_dump(by_alias=True), indent=1, allow_nan=False) + "\n", overwrite)
+
+
+def write_atomically(path: Path, text: str, overwrite: bool = True) -> None:
+    """Writes a whole file or nothing; without `overwrite` an existing one is a FileExistsError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(result.model_dump(by_alias=True), indent=1, allow_nan=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if overwrite:
+            temporary.replace(path)
+        else:
+            os.link(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def read_result(path: Path) -> Result:

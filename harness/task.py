@@ -89,10 +89,22 @@ def load_task(task_folder: Path) -> Task:
 
 
 def load_hub_split(dataset: HubDataset, split: str) -> Iterable[dict]:
-    """Rows of one split at the pinned revision, as dictionaries of the dataset's own columns."""
+    """Rows of one split at the pinned revision, as dictionaries of the dataset's own columns.
+
+    Raises:
+        UserError: the hub refuses or fails, or the cache holds another revision.
+    """
     from datasets import load_dataset  # slow to import, and embedded runs do without it
 
-    return load_dataset(dataset.repo_id, dataset.config, split=split, revision=dataset.revision)
+    from harness.hub import hub_errors
+
+    with hub_errors(dataset.repo_id, dataset.revision, "dataset"):
+        rows = load_dataset(dataset.repo_id, dataset.config, split=split, revision=dataset.revision)
+    # Offline, datasets takes whatever revision it finds in its cache.
+    if not all(dataset.revision in file["filename"] for file in rows.cache_files):
+        raise UserError(f"dataset {dataset.repo_id}: the cache holds another revision than {dataset.revision}; "
+                        "run once online")  # fmt: skip
+    return rows
 
 
 def hold_out(rows: list[Row]) -> tuple[list[Row], list[Row]]:

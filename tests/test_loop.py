@@ -31,7 +31,12 @@ def test_dropout_follows_the_seed_too(run_main, write_experiment):
     folder = write_experiment(
         {"peft_type": "LORA", "r": 4, "target_modules": ["q_proj"], "lora_dropout": 0.3}, {"profile": "embedded"}
     )
-    assert run_main(folder).losses == run_main(folder).losses
+    plain = write_experiment(
+        {"peft_type": "LORA", "r": 4, "target_modules": ["q_proj"]}, {"profile": "embedded"}, path="lora/no-dropout"
+    )
+    dropped = run_main(folder).losses
+    assert dropped == run_main(folder).losses
+    assert dropped != run_main(plain).losses
 
 
 @pytest.fixture
@@ -123,15 +128,35 @@ def test_prefix_prompt_and_full_finetuning_run(run_main):
         assert 0 <= info["file_size"] - 4 * info["num_trainable_params"] < 20_000, path
 
 
-@pytest.mark.parametrize("setting", ["gradient_checkpointing=true", "use_amp=true", "loss_on=all"])
-def test_options_train(run_main, setting):
-    outcome = run_main(LORA, "--set", setting)
-    assert outcome.code == 0
-    assert all(math.isfinite(loss) for loss in outcome.losses)
+def test_autocast_computes_in_bfloat16(run_main, monkeypatch):
+    seen = set()
+    linear = torch.nn.functional.linear
+    monkeypatch.setattr(torch.nn.functional, "linear", lambda *a: (seen.add((out := linear(*a)).dtype), out)[1])
+    run_main(LORA)
+    assert seen == {torch.float32}
+    assert run_main(LORA, "--set", "use_amp=true").code == 0
+    assert torch.bfloat16 in seen
 
 
-def test_gradient_checkpointing_changes_nothing_but_cost(run_main):
-    plain, recomputed = run_main(LORA), run_main(LORA, "--set", "gradient_checkpointing=true")
+def test_the_loss_may_count_the_prompt_too(run_main):
+    target, everything = run_main(LORA), run_main(LORA, "--set", "loss_on=all")
+    assert target.losses != everything.losses
+    tokens = [outcome.json["train_info"]["metrics"][-1]["train total tokens"] for outcome in (target, everything)]
+    assert tokens[0] == tokens[1], "throughput counts all tokens either way"
+
+
+def test_gradient_checkpointing_changes_nothing_but_cost(run_main, monkeypatch):
+    from transformers.models.llama.modeling_llama import LlamaDecoderLayer
+
+    calls = []
+    forward = LlamaDecoderLayer.forward
+    monkeypatch.setattr(
+        LlamaDecoderLayer, "forward", lambda *a, **k: (calls.append(torch.is_grad_enabled()), forward(*a, **k))[1]
+    )
+    plain = run_main(LORA)
+    plain_calls, calls[:] = sum(calls), []
+    recomputed = run_main(LORA, "--set", "gradient_checkpointing=true")
+    assert sum(calls) == 2 * plain_calls, "every layer's forward pass runs once more in the backward pass"
     assert plain.losses == pytest.approx(recomputed.losses, rel=1e-6)
 
 

@@ -60,6 +60,8 @@ def test_the_first_stated_answer_counts(value, other):
         (" -7.50 ", Fraction(-15, 2)),
         ("#### 70,000", 70_000),
         ("The answer is: 1,2", 1),
+        ("The answer is: 18. This is because 3*6=20", 18),
+        ("The answer is: " + "9" * 5000, None),
     ],
 )
 def test_edge_cases(text, expected):

@@ -103,7 +103,43 @@ def test_ctrl_c_during_training(tmp_path, sent):
         seen = b""
         deadline = time.monotonic() + 240
         while b"training:" not in seen and time.monotonic() < deadline:
-            seen += process.stderr.read1(4096)
+            received = process.stderr.read1(4096)
+            assert received, f"ended early: {seen.decode()}"
+            seen += received
         process.send_signal(sent)
         process.communicate(timeout=120)
     check(Outcome(process.returncode, tmp_path), "cancelled", 130)
+
+
+def test_a_killed_process_leaves_a_json_too(tmp_path):
+    command = [sys.executable, str(ROOT / "run.py"), LORA, "--device", "cpu", "--output", str(tmp_path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as process:
+        while b"untouched base" not in process.stderr.read1(4096):
+            assert process.poll() is None
+        process.kill()
+    assert "ended without a word" in check(Outcome(-signal.SIGKILL, tmp_path), "failed", -signal.SIGKILL)
+
+
+def test_an_evaluation_that_fails_does_not_lose_the_adapter(run_main, monkeypatch):
+    def exhausted(_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(run, "test", exhausted)
+    outcome = run_main()
+    check(outcome, "out_of_memory", 3)
+    assert (outcome.folder / "adapter" / "adapter_model.safetensors").stat().st_size == (
+        outcome.json["train_info"]["file_size"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("MPS backend out of memory (MPS allocated: 1 GB)", True),
+        ("CUDA error: out of memory", True),
+        ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate", True),
+        ("mat1 and mat2 shapes cannot be multiplied", False),
+    ],
+)
+def test_out_of_memory_has_many_words(message, expected):
+    assert run.is_out_of_memory(RuntimeError(message)) is expected

@@ -34,13 +34,15 @@ def held_out_loss(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, co
     total = counted = 0.0
     for first in range(0, len(texts), batch):
         encoded = tokenizer(texts[first : first + batch], padding=True, padding_side="right", return_tensors="pt")
-        labels = encoded.input_ids.masked_fill(encoded.attention_mask == 0, -100)
-        tokens = int((labels[:, 1:] != -100).sum())
-        logits = model(input_ids=encoded.input_ids, attention_mask=encoded.attention_mask).logits[:, :-1]
+        encoded = encoded.to(model.device)
+        labels = encoded.input_ids.masked_fill(encoded.attention_mask == 0, -100)[:, 1:]
+        # Prompt tuning puts logits of its virtual tokens in front of those of the text.
+        logits = model(input_ids=encoded.input_ids, attention_mask=encoded.attention_mask).logits
+        logits = logits[:, -encoded.input_ids.shape[1] : -1]
         total += torch.nn.functional.cross_entropy(
-            logits.float().flatten(0, 1), labels[:, 1:].flatten(), reduction="sum"
+            logits.float().flatten(0, 1), labels.flatten(), reduction="sum"
         ).item()
-        counted += tokens
+        counted += int((labels != -100).sum())
     return total / counted
 
 
@@ -52,7 +54,7 @@ def arithmetic_accuracy(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFa
     prompts = [f"{left} = " for left, _ in items]
     # " = " is one token only where a digit follows; a trailing digit is added for encoding and then cut off.
     rows = [tokenizer(f"{prompt}0").input_ids[:-1] for prompt in prompts]
-    encoded = tokenizer.pad({"input_ids": rows}, padding_side="left", return_tensors="pt")
+    encoded = tokenizer.pad({"input_ids": rows}, padding_side="left", return_tensors="pt").to(model.device)
     output = model.generate(**encoded, max_new_tokens=5, do_sample=False, pad_token_id=tokenizer.pad_token_id)
     written = tokenizer.batch_decode(output[:, encoded.input_ids.shape[1] :])
     right = sum(_leading_digits(text) == answer for text, (_, answer) in zip(written, items, strict=True))

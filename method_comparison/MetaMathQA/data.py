@@ -31,12 +31,14 @@ def load_splits(source: Source) -> Splits:
         ]
         test = [_gsm8k_row(item) for item in load_hub_split(DATASETS["test"], "test")]
     train, valid = hold_out(train)
-    return Splits(train, valid, test)
+    return Splits(train, [row for row in valid if row.reference], test)
 
 
 def _metamath_row(item: dict) -> Row:
-    answer = extract_answer(item["response"])
-    return Row(item["query"], item["response"], "" if answer is None else str(answer), item["original_question"])
+    # Originals of MATH may ask for a formula; only rows whose answer is a plain number can be scored, so that valid
+    # leaves the others out.
+    answer = item["response"].rpartition("answer is:")[2].strip().rstrip(".")
+    return Row(item["query"], item["response"], answer if _is_number(answer) else "", item["original_question"])
 
 
 def _gsm8k_row(item: dict) -> Row:
@@ -64,6 +66,7 @@ def score(prediction: str, reference: str) -> Score:
 
 _MARKER = re.compile(r"answer\s+is\s*:?|####|\\boxed(?=\{)", re.IGNORECASE)
 _NEXT_QUESTION = re.compile(r"\n\s*(?:question|problem|q)\b\s*\d*\s*[:.]", re.IGNORECASE)
+_STATEMENT_END = re.compile(r"\n|[.!?]\s")
 _UNSIGNED = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+"
 _NUMBER = re.compile(rf"(?P<sign>[-−]?)\s*\$?\s*(?P<minus>-?)(?P<top>{_UNSIGNED})(?:\s*/\s*(?P<bottom>{_UNSIGNED}))?")
 _LATEX_FRACTION = re.compile(r"\\d?frac\{(-?[\d,.]+)\}\{(-?[\d,.]+)\}")
@@ -80,7 +83,7 @@ def extract_answer(text: str) -> Fraction | None:
     if marker is None:
         bare = text.strip().rstrip(".")
         return _parse_number(bare) if _is_number(bare) else None
-    statement = text[marker.end() :].lstrip().split("\n", maxsplit=1)[0]
+    statement = _STATEMENT_END.split(text[marker.end() :].lstrip(), maxsplit=1)[0]
     return _parse_number(statement.rpartition("=")[2])
 
 
@@ -95,6 +98,6 @@ def _parse_number(text: str) -> Fraction | None:
         return None
     try:
         value = Fraction(match["top"].replace(",", "")) / Fraction((match["bottom"] or "1").replace(",", ""))
-    except ZeroDivisionError:
+    except (ZeroDivisionError, ValueError):  # Python refuses integers of thousands of digits
         return None
     return -value if match["sign"] or match["minus"] else value

@@ -1,0 +1,1 @@
+"""Speed of the harness itself, side by side with what people would use instead."""

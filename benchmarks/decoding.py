@@ -1,0 +1,64 @@
+"""Evaluations to compare: harness.generation.generate, and plain model.generate over batches in dataset order."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from unittest.mock import patch
+
+import torch
+
+import run as runner
+from benchmarks.training import EXPERIMENT
+from harness.experiment import find_experiment, read_experiment
+from harness.generation import generate, greedy_config
+from harness.meters import synchronize
+
+
+class Examination:
+    """Test prompts, and a model trained for a while, so that its answers end as those of an evaluated model do."""
+
+    def __init__(self, rows: int, batch_size: int, train_steps: int, device: torch.device, folder: Path) -> None:
+        changes = {"batch_size_eval": batch_size, "max_steps": train_steps, "eval_steps": train_steps}
+        experiment = read_experiment(find_experiment(EXPERIMENT), changes, 0)
+        self.run = runner.prepare(experiment, device, folder, "", rehearsal=True)
+        runner.load(self.run)
+        with patch.object(runner, "validate", lambda _: None):
+            runner.train(self.run)
+        test = self.run.task.load_splits(experiment.params.data_source).test[:rows]
+        self.prompts = [self.run.encoder.encode_prompt(row.prompt)[0] for row in test]
+        self.answers: dict[str, list[str]] = {}
+
+    def evaluations(self) -> dict[str, Callable[[], float]]:
+        """Both by name; each call answers every prompt once and returns rows per second."""
+        return {
+            "run.py": lambda: self._timed("run.py", self._ours),
+            "plain generate": lambda: self._timed("plain generate", self._plain),
+        }
+
+    @property
+    def differing(self) -> int:
+        """Rows whose two answers are not the same text."""
+        return sum(a != b for a, b in zip(*self.answers.values(), strict=True))
+
+    def _timed(self, name: str, answer: Callable[[], list[str]]) -> float:
+        synchronize(self.run.device)
+        started = time.perf_counter()
+        self.answers[name] = answer()
+        synchronize(self.run.device)
+        return len(self.prompts) / (time.perf_counter() - started)
+
+    def _ours(self) -> list[str]:
+        with self.run.autocast():
+            return generate(self.run.model, self.run.encoder.tokenizer, self.prompts, self.run.params).texts
+
+    @torch.inference_mode()
+    def _plain(self) -> list[str]:
+        params, tokenizer, model = self.run.params, self.run.encoder.tokenizer, self.run.model.eval()
+        greedy, texts = greedy_config(model, params.generation_kwargs), []
+        for start in range(0, len(self.prompts), params.batch_size_eval):
+            rows = self.prompts[start : start + params.batch_size_eval]
+            inputs = tokenizer.pad({"input_ids": rows}, padding_side="left", return_tensors="pt").to(self.run.device)
+            with self.run.autocast():
+                output = model.generate(**inputs, generation_config=greedy)
+            texts += tokenizer.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
+        return texts

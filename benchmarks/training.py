@@ -1,0 +1,159 @@
+"""Training loops to compare: run.py's, a bare one, and transformers' Trainer, all on the same rows and model."""
+
+import copy
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from transformers import DataCollatorForSeq2Seq, Trainer, TrainerCallback, TrainingArguments
+
+import run as runner
+from harness.batches import IGNORED, collate, effective_batches
+from harness.experiment import find_experiment, read_experiment
+from harness.meters import synchronize
+
+EXPERIMENT = "method_comparison/MetaMathQA/experiments/lora/embedded-llama-rank8"  # r 8 on every linear layer
+
+
+@dataclasses.dataclass
+class Stopwatch:
+    """Times the steps after the warm-up; waits for the device at both ends and nowhere between."""
+
+    device: torch.device
+    warmup: int
+    steps: int
+    done: int = 0
+    begun: float = 0.0
+    seconds: float = 0.0
+
+    def tick(self) -> None:
+        """One optimizer step is complete."""
+        self.done += 1
+        if self.done == self.warmup:
+            synchronize(self.device)
+            self.begun = time.perf_counter()
+        elif self.done == self.total:
+            synchronize(self.device)
+            self.seconds = time.perf_counter() - self.begun
+
+    @property
+    def total(self) -> int:
+        """Steps that a loop must take."""
+        return self.warmup + self.steps
+
+    def rate(self, tokens_of_steps: list[int]) -> float:
+        """Non-padding tokens per second of the timed steps, given those of every step in order."""
+        if self.done != self.total:
+            raise RuntimeError(f"expected {self.total} steps, the loop took {self.done}")
+        return sum(tokens_of_steps[self.warmup : self.total]) / self.seconds
+
+
+class Arena:
+    """One model and its rows; every loop starts from a copy of the same untrained adapter."""
+
+    def __init__(self, batch_size: int, steps: int, warmup: int, device: torch.device, folder: Path) -> None:
+        changes = {"batch_size": batch_size, "max_steps": warmup + steps, "eval_steps": warmup + steps}
+        experiment = read_experiment(find_experiment(EXPERIMENT), changes, 0)
+        self.warmup, self.steps, self.folder = warmup, steps, folder
+        self.run = runner.prepare(experiment, device, folder, "", rehearsal=True)  # leaves out the base model's score
+        runner.load(self.run)
+        self.samples = runner.tokenize(self.run, warmup + steps)
+        stream = effective_batches(self.samples, len(self.run.splits.train), self.run.params)
+        pad_token_id, loss_on = self.run.encoder.tokenizer.pad_token_id, self.run.params.loss_on
+        self.batches = [collate(next(stream)[0], pad_token_id, loss_on, False) for _ in range(warmup + steps)]
+
+    def model(self) -> torch.nn.Module:
+        """A fresh copy of the model, in training mode."""
+        return copy.deepcopy(self.run.model).train()
+
+    def stopwatch(self) -> Stopwatch:
+        """A new one for one loop."""
+        return Stopwatch(self.run.device, self.warmup, self.steps)
+
+    def loops(self) -> dict[str, Callable[[], float]]:
+        """Every loop by name; each call trains once and returns non-padding tokens per second."""
+        return {
+            "run.py": lambda: train_ours(self),
+            "bare": lambda: train_bare(self),
+            "Trainer": lambda: train_trainer(self),
+            "Trainer, group_by_length": lambda: train_trainer(self, train_sampling_strategy="group_by_length"),
+        }
+
+
+def train_ours(arena: Arena) -> float:
+    """run.train itself, progress bar and log included; only the evaluation at its end is left out."""
+    watch = arena.stopwatch()
+
+    def watched(*arguments: Any) -> Iterator[list]:
+        stream = effective_batches(*arguments)
+        while True:
+            yield next(stream)
+            watch.tick()  # runs when the loop asks for the next step's batches
+
+    current = dataclasses.replace(arena.run, model=arena.model(), training=None)
+    with (
+        patch.object(runner, "effective_batches", watched),
+        patch.object(runner, "validate", lambda _: watch.tick()),  # follows the last step
+    ):
+        runner.train(current)
+    return watch.rate([batch.tokens for batch in arena.batches])
+
+
+def train_bare(arena: Arena) -> float:
+    """Forward, backward, step over ready-made batches and nothing else: no clipping, no schedule, no loss is read."""
+    watch, model, device = arena.stopwatch(), arena.model(), arena.run.device
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trainable, **arena.run.params.optimizer_kwargs)
+    for batch in arena.batches:
+        model(**batch.to(device), use_cache=False).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        watch.tick()
+    return watch.rate([batch.tokens for batch in arena.batches])
+
+
+class _Ticker(TrainerCallback):
+    def __init__(self, watch: Stopwatch) -> None:
+        self.watch = watch
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        self.watch.tick()
+
+
+def train_trainer(arena: Arena, **options: Any) -> float:
+    """Transformers' Trainer with its defaults on the same rows, set to the same optimizer, schedule and clipping."""
+    watch, params, tokenizer = arena.stopwatch(), arena.run.params, arena.run.encoder.tokenizer
+    pad, tokens = DataCollatorForSeq2Seq(tokenizer, label_pad_token_id=IGNORED), []
+
+    def counting(items: list[dict]) -> dict[str, torch.Tensor]:
+        tokens.append(sum(len(item["input_ids"]) for item in items))
+        return pad(items)
+
+    arguments = TrainingArguments(
+        output_dir=str(arena.folder / "trainer"),
+        use_cpu=arena.run.device.type == "cpu",
+        report_to="none",
+        save_strategy="no",
+        max_steps=watch.total,
+        per_device_train_batch_size=params.batch_size,
+        learning_rate=params.optimizer_kwargs["lr"],
+        weight_decay=params.optimizer_kwargs["weight_decay"],
+        lr_scheduler_type=params.lr_scheduler,
+        warmup_steps=params.warmup_ratio,
+        max_grad_norm=params.grad_norm_clip,
+        **options,
+    )
+    rows = [
+        {
+            "input_ids": sample.prompt + sample.target,
+            "labels": [IGNORED] * len(sample.prompt) + sample.target,
+            "attention_mask": [1] * len(sample),
+        }
+        for sample in arena.samples.values()
+    ]
+    Trainer(arena.model(), arguments, counting, rows, callbacks=[_Ticker(watch)]).train()
+    return watch.rate(tokens)

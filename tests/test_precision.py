@@ -1,0 +1,121 @@
+"""Quantized bases, float16 with its scaler, and the dtype of what is trained."""
+
+import functools
+import math
+
+import pytest
+import torch
+from conftest import LORA
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+import run
+from harness.batches import IGNORED
+from harness.experiment import ROOT
+
+EMBEDDED = ROOT / "harness" / "embedded" / "llama"
+LONGER = ["--set", "max_steps=24", "--set", "eval_steps=8", "--set", "batch_size=8"]
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """The model of the last run, as it was when training ended."""
+    runs = []
+    save = run.save
+    monkeypatch.setattr(run, "save", lambda current: (runs.append(current), save(current))[1])
+    return runs
+
+
+def trained_dtypes(model):
+    return {parameter.dtype for parameter in model.parameters() if parameter.requires_grad}
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int4"])
+def test_quantized_base_trains_saves_and_loads(run_main, seen, dtype):
+    outcome = run_main(LORA, *LONGER, "--set", f"dtype={dtype}")
+    assert outcome.code == 0
+    assert outcome.losses[2] < outcome.losses[0]
+    model = seen[0].model
+    layers = {type(module).__name__ for module in model.modules()}
+    assert {"int8": "Linear8bitLt", "int4": "Linear4bit"}[dtype] in layers
+    if dtype == "int4":
+        state = next(p.quant_state for p in model.parameters() if type(p).__name__ == "Params4bit")
+        assert (state.quant_type, state.nested) == ("nf4", True)
+    assert trained_dtypes(model) == {torch.float32}
+    trainable, total = (outcome.json["train_info"][f"num_{kind}_params"] for kind in ("trainable", "total"))
+    assert (trainable, total) == (108_544, 1_879_744), "packed weights count as many as they stand for"
+
+    plain = AutoModelForCausalLM.from_pretrained(EMBEDDED, dtype=torch.float32)
+    loaded = PeftModel.from_pretrained(plain, outcome.folder / "adapter")
+    ids = torch.arange(5, 40)[None]
+    with torch.inference_mode():
+        difference = (loaded(ids).logits - model.eval()(ids).logits.float()).abs().mean()
+        untouched = (loaded(ids).logits - loaded.get_base_model()(ids).logits).abs().mean()
+        with loaded.disable_adapter():
+            change = (loaded(ids).logits - model(ids).logits.float()).abs().mean()
+    assert untouched == 0
+    assert difference < 0.5 * change, "the saved adapter, on the plain base, does what the trained model does"
+
+
+def test_eight_bit_optimizer(run_main):
+    outcome = run_main(LORA, *LONGER, "--set", "optimizer_type=AdamW8bit", "--set", "optimizer_kwargs.lr=1e-3")
+    assert outcome.code == 0
+    assert outcome.losses[2] < outcome.losses[0]
+
+
+@pytest.mark.parametrize("name", ["PagedAdamW8bit", "PagedAdamW"])
+def test_a_paged_optimizer_needs_a_gpu_and_says_so(run_main, capsys, name):
+    assert run_main(LORA, "--set", f"optimizer_type={name}", "--set", "optimizer_kwargs.lr=1e-3").code == 2
+    expected = f"optimizer_type: {name} needs a CUDA or XPU device, not cpu; use {name.removeprefix('Paged')}"
+    assert expected in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"dtype": "bfloat16"}, torch.float32),
+        ({"dtype": "bfloat16", "autocast_adapter_dtype": "false"}, torch.bfloat16),
+        ({"dtype": "float16", "use_amp": "true"}, torch.float32),
+        ({"dtype": "float32", "use_amp": "true"}, torch.float32),
+    ],
+)
+def test_dtype_of_what_is_trained(run_main, seen, settings, expected):
+    outcome = run_main(LORA, *[word for key, value in settings.items() for word in ("--set", f"{key}={value}")])
+    assert outcome.code == 0
+    assert trained_dtypes(seen[0].model) == {expected}
+    frozen = {p.dtype for p in seen[0].model.parameters() if not p.requires_grad}
+    assert frozen == {getattr(torch, settings["dtype"])}
+    assert all(math.isfinite(loss) for loss in outcome.losses)
+
+
+def test_float16_overflow_is_skipped_and_counted(run_main, monkeypatch):
+    """Scaled far too high, gradients overflow in float16: those steps must change nothing and be counted."""
+    monkeypatch.setattr(torch.amp, "GradScaler", functools.partial(torch.amp.GradScaler, init_scale=2.0**24))
+    observed = []
+    optimizer_step = run.optimizer_step
+
+    def watched(scaler, optimizer):
+        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+        before = [weight.detach().clone() for weight in weights]
+        overflowed = any(not weight.grad.isfinite().all() for weight in weights)
+        stepped = optimizer_step(scaler, optimizer)
+        changed = any(not torch.equal(a, b) for a, b in zip(before, weights, strict=True))
+        observed.append((overflowed, stepped, changed))
+        return stepped
+
+    monkeypatch.setattr(run, "optimizer_step", watched)
+    outcome = run_main(LORA, *LONGER, "--set", "dtype=float16", "--set", "use_amp=true", "--set", "warmup_ratio=0")
+    assert outcome.code == 0
+    assert set(observed) == {(True, False, False), (False, True, True)}
+    assert observed[0][0]
+    assert outcome.json["speed"]["skipped_steps"] == sum(overflowed for overflowed, *_ in observed)
+    assert outcome.losses[2] < outcome.losses[0]
+
+
+def test_ignored_labels_are_what_transformers_ignores():
+    from transformers.loss.loss_utils import ForCausalLMLoss
+
+    logits = torch.randn(1, 4, 7)
+    labels = torch.tensor([[IGNORED, 2, IGNORED, 3]])
+    expected = torch.nn.functional.cross_entropy(logits[0, [0, 2]], torch.tensor([2, 3]))
+    assert torch.allclose(ForCausalLMLoss(logits, labels, vocab_size=7), expected)
