@@ -8,7 +8,7 @@ from typing import Any
 from harness.experiment import ROOT
 
 EPILOG = """\
-exit codes: 0 success, 1 failed (a bug), 2 a mistake in the experiment or on the command line,
+exit codes: 0 success, 1 failed (a bug), 2 something you can put right: the folder, a flag, the hub,
             3 out of memory, 4 diverged (non-finite loss), 130 cancelled
 """
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 PROTOCOL = 1
 
 Status = Literal["success", "cancelled", "out_of_memory", "diverged", "failed"]
-# 0 is reserved for success; 2 is a mistake in the experiment or the command line, found before anything ran.
+# 0 is reserved for success; 2 is something the user can put right (harness/errors.py).
 EXIT_CODES: dict[Status, int] = {"success": 0, "failed": 1, "out_of_memory": 3, "diverged": 4, "cancelled": 130}
 
 
@@ -84,7 +84,7 @@ class RepoInfo(_Section):
 class MetaInfo(_Section):
     """Versions and machine."""
 
-    model_info: RepoInfo | None = None
+    model_info: RepoInfo = Field(default_factory=RepoInfo, description="nulls for an embedded model")
     dataset_info: dict[str, RepoInfo] = Field(default_factory=dict)
     package_info: dict[str, str | None]
     system_info: dict[str, str]

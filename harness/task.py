@@ -95,6 +95,7 @@ def load_hub_split(dataset: HubDataset, split: str) -> Iterable[dict]:
         UserError: the hub refuses or fails, or the cache holds another revision.
     """
     from datasets import load_dataset  # slow to import, and embedded runs do without it
+    from tqdm import tqdm
 
     from harness.hub import hub_errors
 
@@ -102,9 +103,10 @@ def load_hub_split(dataset: HubDataset, split: str) -> Iterable[dict]:
         rows = load_dataset(dataset.repo_id, dataset.config, split=split, revision=dataset.revision)
     # Offline, datasets takes whatever revision it finds in its cache.
     if not all(dataset.revision in file["filename"] for file in rows.cache_files):
-        raise UserError(f"dataset {dataset.repo_id}: the cache holds another revision than {dataset.revision}; "
-                        "run once online")  # fmt: skip
-    return rows
+        raise UserError(
+            f"dataset {dataset.repo_id}: the cache holds another revision than {dataset.revision}; run once online"
+        )
+    return tqdm(rows, desc=f"reading {dataset.repo_id}", unit="row", leave=False, dynamic_ncols=True)
 
 
 def hold_out(rows: list[Row]) -> tuple[list[Row], list[Row]]:

@@ -59,7 +59,7 @@ MALFORMED = {
     "number too large": ('{"peft_type": "FOURIERFT", "scaling": 1e999}', OK, ADAPTER, "1e999 is too large"),
     "key that is no name": (LORA, OK | {"max-steps": 5}, PARAMS, 'max-steps: unknown key; did you mean "max_steps"?'),
     "nested key that is no name": (LORA, OK | {"generation_kwargs": {"max-new": 5}}, PARAMS, "generation_kwargs.max-new: unknown"),
-    "whole modules in float32": (LORA | {"modules_to_save": ["lm_head"]}, OK | {"dtype": "bfloat16"}, ADAPTER, '"use_amp": true'),
+    "whole modules in float32": (LORA | {"modules_to_save": ["norm"]}, OK | {"dtype": "bfloat16"}, ADAPTER, '"use_amp": true'),
     "bfloat16 full fine-tuning": (None, OK | {"full_finetuning": True, "dtype": "bfloat16"}, PARAMS, '"dtype": "float32"'),
     "LoRA-FA of IA3": ({"peft_type": "IA3", "target_modules": ["k_proj"], "feedforward_modules": []},
                        OK | {"optimizer_type": "LoraFA", "optimizer_kwargs": {"lr": 1}}, PARAMS, "LoraFA is made for LoRA"),

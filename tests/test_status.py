@@ -62,7 +62,8 @@ def test_out_of_memory_in_a_step(run_main, monkeypatch, step):
     monkeypatch.setattr(run, "optimizer_step", exhausted)
     outcome = run_main()
     assert "Tried to allocate 20.00 GiB" in check(outcome, "out_of_memory", 3)
-    assert outcome.json["memory"]["train"]["reserved"] > 0
+    assert outcome.json["memory"]["train"]["reserved"] is not None
+    assert outcome.json["memory"]["load"]["reserved"] is not None
 
 
 def test_a_cpu_that_cannot_allocate_is_out_of_memory(run_main, monkeypatch):
