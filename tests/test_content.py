@@ -54,3 +54,34 @@ def test_rehearsal_finds_what_does_not_fit_the_real_model(write_experiment, run_
     folder = write_experiment({"peft_type": "LORA", "r": 8, "target_modules": ["q_proj"], "layers_to_transform": [28]})
     assert run_main(folder, "--rehearse", fast=False).code == 2
     assert "adapter_config.json: target_modules: " in capsys.readouterr().err
+
+
+QV = {"target_modules": ["q_proj", "v_proj"]}
+METHODS = {
+    "ADALORA": {**QV, "init_r": 8, "target_r": 4, "tinit": 200, "tfinal": 500, "total_step": 5000},
+    "BOFT": {**QV, "boft_block_size": 8},
+    "FOURIERFT": {**QV, "n_frequency": 64},
+    "HRA": QV,
+    "IA3": {"target_modules": ["k_proj"], "feedforward_modules": []},
+    "LOHA": {**QV, "r": 4},
+    "LOKR": {**QV, "r": 4},
+    "MISS": {**QV, "r": 8},
+    "OFT": {**QV, "oft_block_size": 32},
+    "P_TUNING": {"num_virtual_tokens": 8, "encoder_hidden_size": 64},
+    "PROMPT_TUNING": {
+        "num_virtual_tokens": 8, "prompt_tuning_init": "TEXT", "prompt_tuning_init_text": "Solve (step by step):",
+        "tokenizer_name_or_path": "meta-llama/Llama-3.2-3B",
+    },
+    "ROAD": QV,
+    "SHIRA": {**QV, "r": 4},
+    "VERA": {**QV, "r": 16},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_methods_of_peft_can_be_rehearsed(method, write_experiment, run_main, capsys):
+    folder = write_experiment({"peft_type": method, **METHODS[method]}, path=f"{method.lower()}/new")
+    code = run_main(folder, "--rehearse", fast=False).code
+    captured = capsys.readouterr()
+    assert code == 0, captured.err
+    assert "rehearsal passed" in captured.out

@@ -39,12 +39,14 @@ def test_sampling_serves_where_the_kernel_does_not(monkeypatch):
 
 
 def test_known_sleeps_are_timed():
-    timer = StepTimer(CPU)
+    timer, slept = StepTimer(CPU), []
     for _ in range(5):
         timer.start()
+        begun = time.perf_counter()
         time.sleep(0.02)
+        slept.append(time.perf_counter() - begun)  # a busy machine sleeps longer than asked
         timer.stop()
     window = timer.edge()
-    assert window.seconds == pytest.approx(0.1, rel=0.1)
-    assert window.step_seconds == pytest.approx([0.02] * 5, rel=0.1)
+    assert window.seconds == pytest.approx(sum(slept), rel=0.03)
+    assert window.step_seconds == pytest.approx(slept, rel=0.03)
     assert timer.edge().seconds == 0
