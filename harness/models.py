@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import transformers
 from huggingface_hub.utils import enable_progress_bars
-from peft import PeftConfig, PeftModel, get_peft_model
+from peft import PeftConfig, PeftModel, PromptTuningInit, get_peft_model
 from peft.utils import ModulesToSaveWrapper, prepare_model_for_kbit_training
 from torch import nn
 from transformers import (
@@ -215,9 +215,11 @@ def wrap_in_adapter(
     expected = "SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM"
     if str(getattr(config.task_type, "value", config.task_type)) != expected:
         raise UserError(f"{where}: task_type: expected {expected} for this base model, got {config.task_type!r}")
-    if getattr(config, "tokenizer_name_or_path", None) and not on_meta:
+    if getattr(config, "tokenizer_name_or_path", None) and model.name_or_path:
         config.tokenizer_name_or_path = model.name_or_path
         config.tokenizer_kwargs = {"revision": revision} if revision else None
+    elif getattr(config, "tokenizer_name_or_path", None):  # an architecture alone has no tokenizer
+        config.prompt_tuning_init, config.tokenizer_name_or_path = PromptTuningInit.RANDOM, None
     try:
         with torch.device("meta") if on_meta else nullcontext():
             wrapped = get_peft_model(model, config, autocast_adapter_dtype=autocast_adapter_dtype)

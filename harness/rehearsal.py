@@ -34,12 +34,18 @@ def check_architecture(experiment: Experiment) -> tuple[int, int] | None:
     check_patterns(experiment.adapter_config, (name for name, _ in model.named_modules()), where)
     try:
         return parameter_counts(wrap_in_adapter(model, config, params.autocast_adapter_dtype, where, on_meta=True))
-    except (RuntimeError, NotImplementedError) as error:
-        if "meta" not in str(error).lower():
-            raise
+    except (UserError, RuntimeError) as error:
+        return _check_with_weights(experiment, error)
+
+
+def _check_with_weights(experiment: Experiment, on_meta: Exception) -> None:
+    """Some methods compute with the weights when they attach; what fails there too is the config's fault."""
+    where, params = experiment.adapter_config_path, experiment.params
     config = build_adapter_config(experiment.adapter_config, where, params)
-    wrap_in_adapter(shrunken_model(params.model_id, where), config, params.autocast_adapter_dtype, where)
-    return None
+    try:
+        wrap_in_adapter(shrunken_model(params.model_id, where), config, params.autocast_adapter_dtype, where)
+    except (UserError, RuntimeError):
+        raise on_meta from None
 
 
 def rehearsal_of(experiment: Experiment) -> tuple[Experiment, list[str]]:
@@ -114,7 +120,7 @@ def _adapt_field(key: str, value: Any, real: Any, tiny: Any) -> Any:
         return sorted({index * layers // real.num_hidden_layers for index in indices})
     if key == "layer_replication":
         return [[0, layers]]
-    if key in ("token_dim", "num_layers", "num_attention_heads", "encoder_hidden_size"):
+    if key in ("token_dim", "num_layers", "num_attention_heads"):
         return None  # PEFT reads them from the model
     if key == "trainable_token_indices" and isinstance(value, list):
         return sorted({index % tiny.vocab_size for index in value})

@@ -78,6 +78,7 @@ METHODS = {
 }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore")  # of the methods' own implementations, about extensions they do without
 @pytest.mark.parametrize("method", METHODS)
 def test_methods_of_peft_can_be_rehearsed(method, write_experiment, run_main, capsys):
     folder = write_experiment({"peft_type": method, **METHODS[method]}, path=f"{method.lower()}/new")

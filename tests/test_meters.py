@@ -12,20 +12,21 @@ MIB = 2**20
 
 
 def test_a_phase_sees_its_own_peak_only():
+    # Blocks above 32 MiB always come from and go back to the system; smaller ones malloc may reuse.
     meter = MemoryMeter(CPU)
     with meter.phase("load"):
-        kept = torch.ones(16 * MIB // 4)
+        kept = torch.ones(64 * MIB // 4)
     with meter.phase("train"):
-        temporary = torch.ones(64 * MIB // 4)
+        temporary = torch.ones(128 * MIB // 4)
         with meter.phase("eval"):
             huge = torch.ones(256 * MIB // 4)
             del huge
         del temporary
     peaks = {name: peak.reserved / MIB for name, peak in meter.peaks.items()}
     assert kept.numel()
-    assert peaks["load"] == pytest.approx(16, rel=0.15, abs=2)
-    assert peaks["train"] == pytest.approx(16 + 64, rel=0.1)
-    assert peaks["eval"] == pytest.approx(16 + 64 + 256, rel=0.1)
+    assert peaks["load"] == pytest.approx(64, rel=0.1)
+    assert peaks["train"] == pytest.approx(64 + 128, rel=0.1)
+    assert peaks["eval"] == pytest.approx(64 + 128 + 256, rel=0.1)
 
 
 def test_sampling_serves_where_the_kernel_does_not(monkeypatch):
