@@ -235,6 +235,8 @@ def train(run: Run) -> None:
 def describe_parameters(run: Run) -> None:
     """Notes how much is trained."""
     trainable, total = models.parameter_counts(run.model)
+    if trainable == 0:
+        raise UserError(f"{run.experiment.adapter_config_path}: trains no parameter; check target_modules and sizes")
     run.result.train_info.num_trainable_params, run.result.train_info.num_total_params = trainable, total
     log.info("training %s of %s parameters (%.3g %%)", f"{trainable:,}", f"{total:,}", 100 * trainable / total)
 

@@ -162,6 +162,22 @@ def check_patterns(values: dict[str, Any], module_names: Iterable[str], where: s
                 raise UserError(f"{where}: {key}: not a regular expression: {reason}; correct {pattern!r}") from None
 
 
+def check_modules(values: dict[str, Any], module_names: Iterable[str], where: str) -> None:
+    """Every name in a list of modules must be a module's; PEFT is content when one of them is.
+
+    Raises:
+        UserError: an entry that is the last part of no module's name, with the nearest one that is.
+    """
+    names = list(module_names)
+    for key in ("target_modules", "feedforward_modules", "modules_to_save"):
+        entries = values.get(key)
+        for entry in entries if isinstance(entries, list) else ():
+            if not any(name == entry or name.endswith(f".{entry}") for name in names):
+                last_parts = {part for name in names if not (part := name.rpartition(".")[2]).isdigit() and part}
+                hint = did_you_mean(entry, last_parts)
+                raise UserError(f"{where}: {key}: {entry!r} matches no module of the model; {hint}")
+
+
 def _patterns(key: str, value: Any) -> Iterable[str]:
     """The strings of a field that PEFT puts into a regular expression, but those without any special character."""
     if key.endswith("_pattern") and isinstance(value, dict) or key in PATTERN_FIELDS:

@@ -35,7 +35,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         default=[],
         metavar="KEY=VALUE",
         type=_setting,
-        help="change a parameter, for example optimizer_kwargs.lr=1e-3; repeatable. "
+        help="change a training parameter, for example optimizer_kwargs.lr=1e-3; repeatable (the adapter config "
+        "is changed in a folder of its own). "
         "The result of such a modified run stays in runs/",
     )
     parser.add_argument(
@@ -55,9 +56,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def _natural(text: str) -> int:
-    value = int(text)
+    value = int(text) if text.isdecimal() else -1
     if value < 0:
-        raise argparse.ArgumentTypeError(f"expected a number that is not negative, got {text}")
+        raise argparse.ArgumentTypeError(f"expected a whole number that is not negative, got {text!r}")
     return value
 
 

@@ -1,6 +1,7 @@
 """Parameters come in layers: task defaults ← profile ← experiment ← command line, merged deeply, blamed precisely."""
 
 import difflib
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +67,10 @@ def _explain(problem: dict[str, Any], layers: list[Layer]) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if not path:  # a combination: its message starts with the key
         key, _, rest = message.partition(": ")
-        return f"{_origin([key], layers)}: {key}: {rest}"
+        involved = re.findall(r"[a-z_]+", message.replace("full fine-tuning", "full_finetuning"))
+        origins = [_origin([name], layers) for name in involved if name in TrainingParams.model_fields]
+        order = [layer.name for layer in layers]
+        return f"{max(origins, key=order.index)}: {key}: {rest}"
     path = path[:2] if path[0] in ("generation_kwargs", "optimizer_kwargs") else path[:1]
     where = f"{_origin(path, layers)}: {'.'.join(path)}"
     if problem["type"] == "extra_forbidden":

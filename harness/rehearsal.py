@@ -1,12 +1,11 @@
 """Rehearsal: proves that an experiment folder works, without GPU, hub or weights."""
 
 import dataclasses
-import math
 from typing import Any
 
 from transformers import AutoConfig
 
-from harness.adapters import build_adapter_config, check_patterns
+from harness.adapters import build_adapter_config, check_modules, check_patterns
 from harness.errors import UserError
 from harness.experiment import Experiment
 from harness.layers import Layer, build_params
@@ -31,7 +30,9 @@ def check_architecture(experiment: Experiment) -> tuple[int, int] | None:
     if experiment.adapter_config is None:
         return parameter_counts(model)
     config = build_adapter_config(experiment.adapter_config, where, params)
-    check_patterns(experiment.adapter_config, (name for name, _ in model.named_modules()), where)
+    names = [name for name, _ in model.named_modules()]
+    check_patterns(experiment.adapter_config, names, where)
+    check_modules(experiment.adapter_config, names, where)
     try:
         return parameter_counts(wrap_in_adapter(model, config, params.autocast_adapter_dtype, where, on_meta=True))
     except (UserError, RuntimeError) as error:
@@ -125,7 +126,7 @@ def _adapt_field(key: str, value: Any, real: Any, tiny: Any) -> Any:
     if key == "trainable_token_indices" and isinstance(value, list):
         return sorted({index % tiny.vocab_size for index in value})
     if key.endswith("block_size") and isinstance(value, int) and value > 0:
-        return math.gcd(value, tiny.hidden_size)
+        return max((size for size in range(2, value + 1) if tiny.hidden_size % size == 0), default=value)
     if key in ("base_model_name_or_path", "tokenizer_name_or_path"):
         return None if key == "base_model_name_or_path" else f"embedded/{tiny.model_type}"
     if key == "total_step":

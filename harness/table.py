@@ -2,7 +2,8 @@
 
     python -m harness.table MetaMathQA embedded
 
-prints the results whose experiment name contains "embedded", best first. Results of different protocols or hardware
+prints the results whose experiment (<method>/<name>) contains "embedded", best first, those in results/ that are not
+committed included. Results of different protocols or hardware
 make tables of their own.
 """
 
@@ -63,13 +64,13 @@ def _base_line(results: Sequence[Result]) -> str:
     return f"| *untouched base model* | | 0 | | | | {100 * score:.1f} | | | {100 * invalid:.1f} |"
 
 
-def load_groups(task: str, pattern: str, root: Path = ROOT) -> dict[tuple[int, str], list[Result]]:
-    """The committed results of a task by (protocol, hardware)."""
-    groups: dict[tuple[int, str], list[Result]] = defaultdict(list)
+def load_groups(task: str, pattern: str, root: Path = ROOT) -> dict[tuple[int, str, str], list[Result]]:
+    """The results of a task, whoever made them, by (protocol, hardware, processor)."""
+    groups: dict[tuple[int, str, str], list[Result]] = defaultdict(list)
     for path in sorted((root / "results" / task).glob("*/*.json")):
         result = read_result(path)
-        if pattern in result.name:
-            groups[result.protocol, result.hardware["slug"]].append(result)
+        if pattern in result.run_info.experiment_name:
+            groups[result.protocol, result.hardware["slug"], result.hardware["cpu"]].append(result)
     return dict(groups)
 
 
@@ -82,9 +83,9 @@ def main() -> None:
     groups = load_groups(arguments.task, arguments.pattern)
     if not groups:
         parser.error(f"no results of {arguments.task} match; run an experiment first: python run.py --help")
-    for (protocol, hardware), group in groups.items():
-        seeds = len({result.seed for result in group})
-        print(f"Protocol {protocol}, {hardware}, {seeds} seeds, {group[0].task.test_rows} test rows:\n")
+    for (protocol, hardware, processor), group in groups.items():
+        seeds = ", ".join(str(seed) for seed in sorted({result.seed for result in group}))
+        print(f"Protocol {protocol}, {hardware} ({processor}), seeds {seeds}, {group[0].task.test_rows} test rows:\n")
         print(results_table(group) + "\n")
 
 

@@ -63,7 +63,7 @@ class Task(Protocol):
     DATASETS: dict[str, HubDataset]
 
     def load_splits(self, source: Source) -> Splits:
-        """All three splits as text, from the hub or embedded."""
+        """All three splits as text: from the hub, or "embedded", made by code without network (for rehearsals)."""
 
     def score(self, prediction: str, reference: str) -> Score:
         """Scores one decoded prediction, as the model wrote it, against a row's reference."""

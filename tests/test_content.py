@@ -25,15 +25,18 @@ def test_folder_is_valid(folder):
         build_adapter_config(experiment.adapter_config, experiment.adapter_config_path, experiment.params)
     assert {path.name for path in folder.iterdir()} <= {"adapter_config.json", "training_params.json", "README.md"}
     embedded = experiment.params.is_embedded_model
-    assert embedded == folder.name.startswith("embedded-") == (experiment.params.data_source == "embedded")
+    assert embedded == folder.name.startswith("embedded-") == (experiment.params.data_source == "embedded"), (
+        "a folder named embedded-… uses the embedded model and data, and only such a folder may"
+    )
 
 
+@pytest.mark.filterwarnings("ignore")  # of the methods' own implementations, as in a rehearsal by hand
 @pytest.mark.parametrize("folder", REAL, ids=name)
 def test_rehearsal_passes(folder, run_main, capsys):
     assert run_main(folder, "--rehearse", fast=False).code == 0
     printed = capsys.readouterr().out
     assert "rehearsal passed" in printed
-    assert "max_steps: 5000 -> 3" in printed
+    assert f"max_steps: {read_experiment(folder).params.max_steps} -> 3" in printed
 
 
 @pytest.mark.parametrize("path", TRAINABLE)
@@ -86,3 +89,29 @@ def test_methods_of_peft_can_be_rehearsed(method, write_experiment, run_main, ca
     captured = capsys.readouterr()
     assert code == 0, captured.err
     assert "rehearsal passed" in captured.out
+
+
+@pytest.mark.parametrize(
+    ("adapter", "message"),
+    [
+        (
+            {"peft_type": "LOHA", "r": 8, "target_modules": ["q_porj", "v_proj"]},
+            "target_modules: 'q_porj' matches no module of the model; did you mean \"q_proj\"?",
+        ),
+        (
+            {"peft_type": "LORA", "target_modules": ["v_proj"], "modules_to_save": ["lm_haed"]},
+            "modules_to_save: 'lm_haed' matches no module of the model; did you mean \"lm_head\"?",
+        ),
+    ],
+)
+def test_one_misspelled_module_among_right_ones_is_found(adapter, message, write_experiment, run_main, capsys):
+    assert run_main(write_experiment(adapter), "--rehearse", fast=False).code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_training_nothing_is_an_error(run_main, monkeypatch, capsys):
+    import run
+
+    monkeypatch.setattr(run.models, "parameter_counts", lambda model: (0, 10))
+    assert run_main().code == 2
+    assert "trains no parameter" in capsys.readouterr().err
