@@ -1,8 +1,8 @@
 """Trains, evaluates and measures one experiment, and writes one JSON result.
 
-    python run.py method_comparison/MetaMathQA/experiments/lora/embedded-llama-rank8
-    python run.py experiments/lora/llama-3.2-3B-rank32 --seed 1        # needs a GPU and access to the model on the hub
-    python run.py experiments/lora/llama-3.2-3B-rank32 --rehearse      # proves the folder works, on any machine
+    python run.py experiments/lora/embedded-llama-rank8               # the embedded model and data: runs anywhere
+    python run.py experiments/lora/llama-3.2-3B-rank32 --seed 1       # needs a GPU and access to the model on the hub
+    python run.py experiments/lora/llama-3.2-3B-rank32 --rehearse     # proves the folder works, on any machine
 
 A successful, unmodified run writes results/<Task>/<hardware>/<method>--<name>--seed<k>.json. Every run leaves its log,
 adapter, predictions and JSON in runs/, however it ended. The page reads from top to bottom: load, train, test, save.
@@ -47,7 +47,8 @@ from harness.metrics import Scores, majority_baseline, score_predictions
 from harness.optimizers import build_optimizer, build_scheduler, check_optimizer
 from harness.rehearsal import ROWS, check_architecture, rehearsal_of
 from harness.report import adapter_summary, new_result, record_measurements, summary, write_predictions
-from harness.task import Row, Splits, Task, load_task
+from harness.subsets import mean_over_subsets, run_subset, still_to_run
+from harness.task import Row, Splits, Task, choose_subsets, load_splits, load_task
 from harness.training_log import Diverged, TrainingLog
 
 WINDOW = 10  # optimizer steps between two waits for the device, at most
@@ -98,7 +99,7 @@ def load(run: Run) -> None:
     log.info("loading %s (%s data) and %s", run.experiment.task, params.data_source, params.model_id)
     look_up_repositories(run)
     with run.memory.phase("load"):
-        run.splits = run.task.load_splits(params.data_source)
+        run.splits = load_splits(run.task, params.data_source, result.task.subset)
         if run.rehearsal:
             run.splits = Splits(run.splits.train, run.splits.valid[:ROWS], run.splits.test[:ROWS])
         with hub_errors(params.model_id, params.model_revision, "model"):
@@ -287,6 +288,9 @@ def test(run: Run) -> None:
     result, quality, speed = run.result, run.result.quality, run.result.speed
     rows, training = run.splits.test, run.training
     quality.test_score, quality.invalid_rate, quality.test_scores = scores.mean, scores.invalid_rate, scores.values
+    quality.lengths = generated.lengths()
+    if hasattr(run.task, "summarize"):
+        quality.further_scores = run.task.summarize(generated.texts, [row.reference for row in rows])
     quality.samples = [
         results.Sample(prompt=row.prompt, reference=row.reference, prediction=text, score=value)
         for row, text, value in list(zip(rows, generated.texts, scores.values, strict=True))[:10]
@@ -351,19 +355,26 @@ def execute(run: Run) -> results.Status:
     return status
 
 
-def prepare(experiment: Experiment, device: torch.device, output: Path, command: str, rehearsal: bool = False) -> Run:
+def prepare(
+    experiment: Experiment,
+    subset: str | None,
+    device: torch.device,
+    output: Path,
+    command: str = "",
+    rehearsal: bool = False,
+) -> Run:
     """Checks what can be checked before anything loads."""
     check_optimizer(experiment.params, f"{display_path(experiment.folder)}/training_params.json")
     if experiment.adapter_config is not None:
         build_adapter_config(experiment.adapter_config, experiment.adapter_config_path, experiment.params)
     task = load_task(experiment.task_folder)
-    result = new_result(experiment, task, device, command)
+    result = new_result(experiment, task, subset, device, command)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
     folder = output / "runs" / experiment.task / results.file_name(result) / stamp
     return Run(experiment, task, device, folder, result, MemoryMeter(device), time.perf_counter(), rehearsal)
 
 
-def rehearse(experiment: Experiment) -> None:
+def rehearse(experiment: Experiment, subsets: tuple[str | None, ...]) -> None:
     """Proves that the folder works: on its own model's architecture, then a few steps on the embedded model."""
     model_id, counts = experiment.params.model_id, check_architecture(experiment)
     if counts is None:
@@ -373,14 +384,16 @@ def rehearse(experiment: Experiment) -> None:
         print(f"{model_id}: {trainable:,} of {total:,} parameters would be trained ({100 * trainable / total:.3g} %)")
     shortened, changes = rehearsal_of(experiment)
     print("rehearsing on the embedded model; changed for that:", *changes, sep="\n  ")
-    with tempfile.TemporaryDirectory() as folder:
-        run = prepare(shortened, torch.device("cpu"), Path(folder), "", rehearsal=True)
-        run.folder.mkdir(parents=True)
-        load(run)
-        train(run)
-        test(run)
-        save(run)
-    print(f"rehearsal passed: {display_path(experiment.folder)} loads, trains, generates and saves")
+    for subset in subsets:
+        with tempfile.TemporaryDirectory() as folder:
+            run = prepare(shortened, subset, torch.device("cpu"), Path(folder), rehearsal=True)
+            run.folder.mkdir(parents=True)
+            load(run)
+            train(run)
+            test(run)
+            save(run)
+    over = f" on each of {', '.join(subsets)}" if subsets != (None,) else ""
+    print(f"rehearsal passed: {display_path(experiment.folder)} loads, trains, generates and saves{over}")
 
 
 @contextlib.contextmanager
@@ -396,29 +409,44 @@ def log_to(path: Path) -> Iterator[None]:
 
 
 def start(arguments: Any) -> int:
-    """One run from parsed arguments to its exit code."""
+    """All that the parsed arguments ask for: a rehearsal, one run, or one for each subset. Returns the exit code."""
     experiment = read_experiment(find_experiment(arguments.experiment), arguments.overrides, arguments.seed)
     if not arguments.verbose:
         models.quiet_libraries()
+    subsets = choose_subsets(load_task(experiment.task_folder), arguments.subset, experiment.task)
     if arguments.rehearse:
-        rehearse(experiment)
+        rehearse(experiment, subsets)
         return 0
     if experiment.adapter_config is not None and models.has_architecture(experiment.params.model_id):
         check_architecture(experiment)  # a config that does not fit should fail before anything is downloaded
-    command, output = " ".join(["python run.py", *sys.argv[1:]]), arguments.output.resolve()
-    run = prepare(experiment, choose_device(arguments.device), output, command)
-    target, exists = results.result_path(output, run.result), "exists; choose another --seed, or --overwrite it"
-    if target.exists() and not arguments.overwrite and not experiment.overrides:
-        raise UserError(f"{display_path(target)}: {exists}")
+    command, output = " ".join(["python run.py", *arguments.given]), arguments.output.resolve()
+    device = choose_device(arguments.device)
+    runs = [prepare(experiment, subset, device, output, command) for subset in subsets]
+    todo = still_to_run(runs, output, arguments.overwrite)
+    if len(runs) == 1:
+        return run_one(runs[0], output, arguments.overwrite)
+    codes = []
+    for run in todo:
+        codes.append(run_subset(run, arguments.given))
+        if codes[-1] in (2, results.EXIT_CODES["cancelled"]):
+            break
+    print(mean_over_subsets(runs, output))
+    return next((code for code in codes if code), 0)
+
+
+def run_one(run: Run, output: Path, overwrite: bool) -> int:
+    """One prepared run: its log, its JSON, its summary on the screen, its exit code."""
     run.folder.mkdir(parents=True)
     with log_to(run.folder / "log.txt"):
         status = execute(run)
-    written = run.folder / "result.json"
-    if status == "success" and not experiment.overrides:
+    written, target = run.folder / "result.json", results.result_path(output, run.result)
+    if status == "success" and not run.experiment.overrides:
         try:
-            results.write_result(target, run.result, arguments.overwrite)
+            results.write_result(target, run.result, overwrite)
         except FileExistsError:
-            raise UserError(f"{display_path(target)}: {exists}; this run's is {display_path(written)}") from None
+            raise UserError(
+                f"{display_path(target)}: was written meanwhile; this run's is {display_path(written)}"
+            ) from None
         written = target
     print(summary(run.result, written))
     return results.EXIT_CODES[status]

@@ -20,7 +20,7 @@ class Examination:
     def __init__(self, rows: int, batch_size: int, train_steps: int, device: torch.device, folder: Path) -> None:
         changes = {"batch_size_eval": batch_size, "max_steps": train_steps, "eval_steps": train_steps}
         experiment = read_experiment(find_experiment(EXPERIMENT), changes, 0)
-        self.run = runner.prepare(experiment, device, folder, "", rehearsal=True)
+        self.run = runner.prepare(experiment, None, device, folder, rehearsal=True)
         runner.load(self.run)
         with patch.object(runner, "validate", lambda _: None):
             runner.train(self.run)

@@ -59,7 +59,7 @@ class Arena:
         changes = {"batch_size": batch_size, "max_steps": warmup + steps, "eval_steps": warmup + steps}
         experiment = read_experiment(find_experiment(EXPERIMENT), changes, 0)
         self.warmup, self.steps, self.folder = warmup, steps, folder
-        self.run = runner.prepare(experiment, device, folder, "", rehearsal=True)  # leaves out the base model's score
+        self.run = runner.prepare(experiment, None, device, folder, rehearsal=True)  # scores no base model
         runner.load(self.run)
         self.samples = runner.tokenize(self.run, warmup + steps)
         stream = effective_batches(self.samples, len(self.run.splits.train), self.run.params)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--seed", type=_natural, help="adapter initialization, data order and dropout (default: params)"
     )
+    parser.add_argument("--subset", help="run one subset of the task (default: all, one after the other)")
     parser.add_argument("--device", help="cuda, cuda:1, xpu, mps or cpu (default: the accelerator, if there is one)")
     parser.add_argument(
         "--set",
@@ -51,6 +53,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="show what the libraries have to say")
     arguments = parser.parse_args(argv)
+    arguments.given = list(sys.argv[1:] if argv is None else argv)
     arguments.overrides = _nest(arguments.settings)
     return arguments
 

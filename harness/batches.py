@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 from harness.params import TrainingParams
 from harness.task import Row
 
-BUCKET_BATCHES = 20  # batches sorted by length together; the published MetaMathQA runs use the same number
+BUCKET_BATCHES = 20  # batches sorted by length together; published runs use the same number
 IGNORED = -100  # the label that PyTorch's cross entropy leaves out
 
 

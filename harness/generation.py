@@ -4,21 +4,41 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+import numpy
 import torch
 from peft import PeftType
 from tqdm import tqdm
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from harness.batches import pad
+from harness.cache import growing_cache
+from harness.decoding import decode_greedily
 from harness.params import GenerationKwargs, TrainingParams
+from harness.results import Lengths
 
 
 @dataclass(frozen=True)
 class Generated:
-    """Decoded texts in the order of the prompts, and how many tokens were generated for them, end tokens included."""
+    """Decoded texts in the order of the prompts, how many tokens each has (its end token included), how many ended."""
 
     texts: list[str]
-    tokens: int
+    counts: list[int]
+    ended: int
+
+    @property
+    def tokens(self) -> int:
+        """Tokens generated for all of them."""
+        return sum(self.counts)
+
+    def lengths(self) -> Lengths:
+        """Statistics of the texts' lengths."""
+        return Lengths(
+            mean=float(numpy.mean(self.counts)),
+            median=float(numpy.median(self.counts)),
+            p95=float(numpy.percentile(self.counts, 95)),
+            longest=max(self.counts),
+            cut=1 - self.ended / len(self.counts),
+        )
 
 
 def neutralize_generation_config(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -75,16 +95,16 @@ def generate(
     model.eval()
     greedy = greedy_config(model, params.generation_kwargs)
     order = sorted(range(len(prompts)), key=lambda index: -len(prompts[index]))
-    texts: list[str] = [""] * len(prompts)
-    tokens = 0
+    texts, counts, ended = [""] * len(prompts), [0] * len(prompts), 0
     with tqdm(total=len(prompts), desc=description, unit="row", leave=False, dynamic_ncols=True) as bar:
         for chosen in _batches(order, prompts, params.batch_size_eval, _needs_equal_lengths(model)):
             output = _generate_batch(model, [prompts[index] for index in chosen], greedy)
             for index, row in zip(chosen, output, strict=True):
                 texts[index] = tokenizer.decode(row, skip_special_tokens=True)
-                tokens += len(row)
+                counts[index] = len(row)
+                ended += row[-1] in greedy.eos_token_id
             bar.update(len(chosen))
-    return Generated(texts, tokens)
+    return Generated(texts, counts, ended)
 
 
 def _needs_equal_lengths(model: torch.nn.Module) -> bool:
@@ -112,9 +132,11 @@ def _generate_batch(model: torch.nn.Module, prompts: list[list[int]], greedy: Ge
     side = "right" if is_encoder_decoder else "left"
     inputs = pad(prompts, greedy.pad_token_id, side).to(device)
     mask = pad([[1] * len(prompt) for prompt in prompts], 0, side).to(device)
-    output = model.generate(input_ids=inputs, attention_mask=mask, generation_config=greedy)
-    start = 1 if is_encoder_decoder else inputs.shape[1]
-    return [_until_end(row, greedy.eos_token_id) for row in output[:, start:].tolist()]
+    with growing_cache():
+        answers = model.generate(
+            input_ids=inputs, attention_mask=mask, generation_config=greedy, custom_generate=decode_greedily
+        )
+    return [_until_end(row, greedy.eos_token_id) for row in answers.tolist()]
 
 
 def _until_end(row: list[int], ends: list[int]) -> list[int]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from harness.task import Row, Task
 
+LEAST_SHARE = 0.005  # below it a repeated reference is boilerplate in free text, not an answer to bet on
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -30,8 +32,8 @@ def score_predictions(task: Task, rows: Sequence[Row], predictions: Sequence[str
 
 
 def majority_baseline(task: Task, train: Sequence[Row], test: Sequence[Row]) -> float | None:
-    """Test score of always answering the most frequent training reference; null where no reference repeats."""
+    """Test score of always answering the most frequent training reference; null where none is frequent."""
     ((reference, count),) = Counter(row.reference for row in train).most_common(1)
-    if count < 2:
+    if count < max(2, LEAST_SHARE * len(train)):
         return None
     return score_predictions(task, test, [reference] * len(test)).mean

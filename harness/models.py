@@ -1,6 +1,8 @@
 """Base models: from the hub, embedded, or as an architecture alone; and what attaches an adapter to them."""
 
 import json
+import logging
+import os
 import warnings
 from contextlib import nullcontext
 from pathlib import Path
@@ -30,6 +32,7 @@ from harness.generation import neutralize_generation_config
 from harness.layers import did_you_mean
 from harness.params import TrainingParams
 
+log = logging.getLogger("run")
 ARCHITECTURES = ROOT / "harness" / "architectures"
 EMBEDDED = ROOT / "harness" / "embedded"
 # Of PEFT about transformers' or its own inner workings; nothing that a user of the harness could change.
@@ -37,9 +40,10 @@ LIBRARY_WARNINGS = (
     "The PEFT config's `base_model_name_or_path` was renamed",
     "`is_gradient_checkpointing` is deprecated",
     "`gradient_checkpointing_enable` is deprecated",
-    "Unsupported layer type .*RMSNorm",  # LN tuning knows LayerNorm by name only
+    "Unsupported layer type .*Norm",  # LN tuning knows LayerNorm by name only
     "Position ids are not supported for parameter efficient tuning",  # harness/generation.py makes up for it
 )
+os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"  # transformers would ask a service to convert a .bin model
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -79,12 +83,17 @@ def load_base_model(
     """Loads the base model in `params.dtype` onto the device, in evaluation mode and with greedy decoding settings."""
     name, pinned = location(params, where)
     config = AutoConfig.from_pretrained(name, trust_remote_code=False, **pinned)
+    if config.model_type == "t5" and params.dtype == "float16":
+        log.warning("%s: dtype: T5's activations overflow in float16, so that steps are skipped or answers garbled; "
+                    "bfloat16 does not", where)  # fmt: skip
     quantization = _quantization(params.dtype)
     model = _auto_class(config).from_pretrained(
         name,
         config=config,
         trust_remote_code=False,
-        use_safetensors=True,
+        # Some pinned models of the hub exist only as .bin; those are read without unpickling any code.
+        use_safetensors=True if params.is_embedded_model else None,
+        weights_only=True,
         dtype=DTYPES.get(params.dtype, torch.bfloat16),
         attn_implementation=params.attn_implementation,
         quantization_config=quantization,
@@ -128,6 +137,8 @@ def shrunken_model(model_id: str, where: str) -> PreTrainedModel:
     """The architecture with two layers, a small vocabulary and random weights, for what the meta device cannot do."""
     config = architecture(model_id, where)
     config.num_hidden_layers, config.vocab_size = min(config.num_hidden_layers, 2), min(config.vocab_size, 1024)
+    if config.is_encoder_decoder:
+        config.num_decoder_layers = config.num_hidden_layers
     config.bos_token_id = config.eos_token_id = config.pad_token_id = None
     return _auto_class(config).from_config(config, dtype=torch.bfloat16)
 

@@ -71,6 +71,7 @@ class TrainingParams(_Strict):
     warmup_ratio: NonNegativeFloat = Field(0.1, le=1, description="share of the steps that warm up linearly")
     loss_on: Literal["target", "all"] = Field("target", description="tokens the loss counts: target, or prompt too")
     generation_kwargs: GenerationKwargs = Field(description="greedy decoding in evaluation")
+    untuned: bool = Field(False, description="the learning rate is a guess, not one chosen on valid")
 
     @field_validator("model_id")
     @classmethod

@@ -60,11 +60,12 @@ def rehearsal_of(experiment: Experiment) -> tuple[Experiment, list[str]]:
     params = experiment.params
     real = architecture(params.model_id, experiment.layers[-1].name)
     embedded_id, tiny = _embedded_twin(real)
+    longest = tiny.n_positions if tiny.is_encoder_decoder else tiny.max_position_embeddings
     shortened = {
         "model_id": embedded_id,
         "data_source": "embedded",
         "compile": False,
-        "max_seq_length": min(params.max_seq_length, tiny.max_position_embeddings // 2),
+        "max_seq_length": min(params.max_seq_length, longest // 2),
         "max_steps": STEPS,
         "eval_steps": STEPS,
         "valid_samples": ROWS,

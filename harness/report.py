@@ -22,7 +22,9 @@ from harness.training_log import TrainingLog
 from harness.units import human_bytes
 
 
-def new_result(experiment: Experiment, task: Task, device: torch.device, command: str) -> results.Result:
+def new_result(
+    experiment: Experiment, task: Task, subset: str | None, device: torch.device, command: str
+) -> results.Result:
     """A result that says all that is known before anything is loaded."""
     params = experiment.params
     git = provenance.git_state(ROOT)
@@ -49,6 +51,7 @@ def new_result(experiment: Experiment, task: Task, device: torch.device, command
         ),
         task=results.TaskInfo(
             name=experiment.task,
+            subset=subset,
             data_source=params.data_source,
             metric=task.METRIC.name,
             higher_is_better=task.METRIC.higher_is_better,
@@ -115,13 +118,17 @@ def summary(result: results.Result, path: Path) -> str:
     """What a run measured, in a few lines."""
     info, speed, quality = result.train_info, result.speed, result.quality
     train = result.memory.get("train")
-    lines = [f"{result.run_info.experiment_name} on {result.task.name}, seed {result.seed}: {info.status}"]
+    task = "/".join(filter(None, (result.task.name, result.task.subset)))
+    lines = [f"{result.run_info.experiment_name} on {task}, seed {result.seed}: {info.status}"]
     if quality.test_score is not None:
         base = "not measured" if quality.base_score is None else f"{100 * quality.base_score:.1f} %"
         lines.append(
             f"  score      {100 * quality.test_score:.1f} % {result.task.metric} on {result.task.test_rows} test "
             f"rows (untouched base {base}, invalid outputs {100 * quality.invalid_rate:.1f} %)"
         )
+    if quality.further_scores:
+        further = (f"{name} {100 * value:.1f} %" for name, value in quality.further_scores.items())
+        lines.append(f"             {', '.join(further)}")
     if info.num_trainable_params is not None:
         lines.append(f"  trainable  {info.num_trainable_params:,} of {info.num_total_params:,} parameters")
     lines.append(f"  storage    {human_bytes(info.file_size)}")

@@ -132,6 +132,16 @@ class Speed(_Section):
     skipped_steps: int = Field(0, description="steps whose float16 gradients overflowed; not trained on")
 
 
+class Lengths(_Section):
+    """Of generated answers, in tokens, end tokens included."""
+
+    mean: float
+    median: float
+    p95: float
+    longest: int
+    cut: float = Field(description="share of answers that had not ended at max_new_tokens")
+
+
 class Sample(_Section):
     """One test row as the model answered it."""
 
@@ -151,6 +161,8 @@ class Quality(_Section):
     majority_baseline: float | None = None
     base_score: float | None = Field(None, description="the untouched base model, same prompts and decoding")
     base_invalid_rate: float | None = None
+    further_scores: dict[str, float] = Field(default_factory=dict, description="what else the task reports, by name")
+    lengths: Lengths | None = Field(None, description="of the test predictions")
     samples: list[Sample] = Field(default_factory=list)
 
 

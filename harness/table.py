@@ -1,10 +1,10 @@
 """The Markdown table of a task's results: one line per experiment, mean and spread over seeds.
 
-    python -m harness.table MetaMathQA embedded
+    python -m harness.table <Task> embedded
 
 prints the results whose experiment (<method>/<name>) contains "embedded", best first, those in results/ that are not
-committed included. Results of different protocols or hardware
-make tables of their own.
+committed included. Results of different protocols or hardware make tables of their own; so do subsets, and one more
+table has their means.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def results_table(results: Sequence[Result]) -> str:
         groups[result.run_info.experiment_name].append(result)
     ordered = sorted(groups.values(), key=lambda group: -_mean_score(group))
     lines = [f"| {' | '.join(COLUMNS)} |".format(metric=results[0].task.metric), "|---" * len(COLUMNS) + "|"]
-    return "\n".join([*lines, *map(_line, ordered), _base_line(results)])
+    return "\n".join([*lines, *map(_line, ordered), _base_line(results), *_majority_line(results)])
 
 
 def _mean_score(group: Sequence[Result]) -> float:
@@ -64,6 +64,41 @@ def _base_line(results: Sequence[Result]) -> str:
     return f"| *untouched base model* | | 0 | | | | {100 * score:.1f} | | | {100 * invalid:.1f} |"
 
 
+def _majority_line(results: Sequence[Result]) -> list[str]:
+    share = results[0].quality.majority_baseline
+    if share is None:
+        return []
+    return [f"| *always the most frequent answer* | | 0 | | | | {100 * share:.1f} | | | 0.0 |"]
+
+
+def means_table(results: Sequence[Result]) -> str:
+    """Markdown for results of several subsets: each subset's mean over seeds, and the mean of these means.
+
+    The spread is over seeds too, of each seed's mean over subsets; an experiment that lacks a subset has no mean.
+    """
+    subsets = list(dict.fromkeys(result.task.subset for result in results))
+    scores: dict[str, dict[str, dict[int, float]]] = defaultdict(lambda: {subset: {} for subset in subsets})
+    for result in results:
+        scores[result.run_info.experiment_name][result.task.subset][result.seed] = 100 * result.quality.test_score
+    lines = [f"| experiment | {' | '.join(subsets)} | mean | std |", "|---" * (len(subsets) + 3) + "|"]
+    rows = [(name, *_means(by_subset)) for name, by_subset in scores.items()]
+    for name, cells, mean, spread in sorted(rows, key=lambda row: -1 if row[2] is None else row[2], reverse=True):
+        summary = ["" if value is None else f"{value:.1f}" for value in (mean, spread)]
+        lines.append(f"| {' | '.join([name, *cells, *summary])} |")
+    return "\n".join(lines)
+
+
+def _means(by_subset: dict[str, dict[int, float]]) -> tuple[list[str], float | None, float | None]:
+    cells = [f"{statistics.fmean(seeds.values()):.1f}" if seeds else "" for seeds in by_subset.values()]
+    complete = set.intersection(*(set(seeds) for seeds in by_subset.values()))
+    by_seed = [statistics.fmean(seeds[seed] for seeds in by_subset.values()) for seed in sorted(complete)]
+    return (
+        cells,
+        statistics.fmean(by_seed) if by_seed else None,
+        statistics.stdev(by_seed) if len(by_seed) > 1 else None,
+    )
+
+
 def load_groups(task: str, pattern: str, root: Path = ROOT) -> dict[tuple[int, str, str], list[Result]]:
     """The results of a task, whoever made them, by (protocol, hardware, processor)."""
     groups: dict[tuple[int, str, str], list[Result]] = defaultdict(list)
@@ -84,9 +119,15 @@ def main() -> None:
     if not groups:
         parser.error(f"no results of {arguments.task} match; run an experiment first: python run.py --help")
     for (protocol, hardware, processor), group in groups.items():
-        seeds = ", ".join(str(seed) for seed in sorted({result.seed for result in group}))
-        print(f"Protocol {protocol}, {hardware} ({processor}), seeds {seeds}, {group[0].task.test_rows} test rows:\n")
-        print(results_table(group) + "\n")
+        subsets = sorted({result.task.subset or "" for result in group})
+        for subset in subsets:
+            part = [result for result in group if (result.task.subset or "") == subset]
+            seeds = ", ".join(str(seed) for seed in sorted({result.seed for result in part}))
+            name = f"{subset}: protocol" if subset else "Protocol"
+            print(f"{name} {protocol}, {hardware} ({processor}), seeds {seeds}, {part[0].task.test_rows} test rows:\n")
+            print(results_table(part) + "\n")
+        if len(subsets) > 1:
+            print(f"Mean over subsets, {group[0].task.metric} %:\n\n{means_table(group)}\n")
 
 
 if __name__ == "__main__":

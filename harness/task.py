@@ -2,12 +2,13 @@
 
 import hashlib
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
 from harness.errors import UserError
+from harness.layers import did_you_mean
 
 Source = Literal["hub", "embedded"]
 
@@ -57,7 +58,12 @@ class HubDataset:
 
 
 class Task(Protocol):
-    """The names that data.py defines. `DATASETS` lists everything loaded from the hub, by a short name."""
+    """The names that data.py defines. `DATASETS` lists everything loaded from the hub, by a short name.
+
+    Two more are optional. `SUBSETS: tuple[str, ...]` names parts of the task, each with a run and a result of its own;
+    load_splits(source, subset) is then told which. `summarize(predictions, references) -> dict[str, float]` gives
+    further figures of the whole test split, by name.
+    """
 
     METRIC: Metric
     DATASETS: dict[str, HubDataset]
@@ -88,6 +94,46 @@ def load_task(task_folder: Path) -> Task:
     return module
 
 
+def choose_subsets(task: Task, wanted: str | None, task_name: str) -> tuple[str | None, ...]:
+    """The subsets that `--subset` asks for: the one named, else all; (None,) for a task that has none.
+
+    Raises:
+        UserError: the task has no such subset.
+    """
+    known = getattr(task, "SUBSETS", ())
+    if wanted is None:
+        return tuple(known) or (None,)
+    if wanted not in known:
+        remedy = did_you_mean(wanted, known) if known else "it has no subsets; leave --subset out"
+        raise UserError(f"--subset: {task_name} has no subset {wanted!r}; {remedy}")
+    return (wanted,)
+
+
+def load_splits(task: Task, source: Source, subset: str | None) -> Splits:
+    """The splits of a task, or of one of its subsets, checked for what every later figure rests on.
+
+    Raises:
+        UserError: a split is empty, holds something that is no Row, or shares a source item with another.
+    """
+    splits = task.load_splits(source) if subset is None else task.load_splits(source, subset)
+    where = f"{task.__name__.removesuffix('_data')}/data.py: load_splits"
+    sources = {}
+    for name in ("train", "valid", "test"):
+        rows = getattr(splits, name)
+        if not rows:
+            raise UserError(f"{where}: {name} is empty; every split needs rows")
+        wrong = [row for row in rows if not isinstance(row, Row)]
+        if wrong:
+            raise UserError(f"{where}: {name}: expected harness.task.Row objects, got {type(wrong[0]).__name__}")
+        sources[name] = {row.source for row in rows}
+    for one, other in (("train", "valid"), ("train", "test"), ("valid", "test")):
+        shared = sources[one] & sources[other]
+        if shared:
+            raise UserError(f"{where}: {one} and {other} share {len(shared)} source items, such as "
+                            f"{min(shared)[:60]!r}; leave them out of {one}")  # fmt: skip
+    return splits
+
+
 def load_hub_split(dataset: HubDataset, split: str) -> Iterable[dict]:
     """Rows of one split at the pinned revision, as dictionaries of the dataset's own columns.
 
@@ -109,21 +155,27 @@ def load_hub_split(dataset: HubDataset, split: str) -> Iterable[dict]:
     return tqdm(rows, desc=f"reading {dataset.repo_id}", unit="row", leave=False, dynamic_ncols=True)
 
 
-def hold_out(rows: list[Row]) -> tuple[list[Row], list[Row]]:
+def hold_out(rows: list[Row], test: Sequence[Row] = ()) -> tuple[list[Row], list[Row]]:
     """Carves valid out of train: 10 % of the source items, at least 50 and at most 1000, chosen by hash.
+
+    Rows whose source is also in `test` are left out of both.
 
     The choice depends on nothing but the sources, so a run's seed never moves it. Valid keeps one row of each held-out
     source (its first), in the order of the hash, so that any number of its first rows is a fair sample.
 
     Returns:
         train rows in their order, valid rows.
+
+    Raises:
+        UserError: too few source items.
     """
-    first_of = {}
+    tested, first_of = {row.source for row in test}, {}
+    rows = [row for row in rows if row.source not in tested]
     for row in rows:
         first_of.setdefault(row.source, row)
     size = min(max(len(first_of) // 10, 50), 1000)
     if len(first_of) <= size:
-        raise ValueError(f"{len(first_of)} source items are too few to hold {size} out")
+        raise UserError(f"hold_out: {len(first_of)} source items are too few to hold {size} out; make more rows")
     held_out = sorted(first_of, key=_hash)[:size]
     excluded = set(held_out)
     return [row for row in rows if row.source not in excluded], [first_of[source] for source in held_out]

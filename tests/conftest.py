@@ -30,8 +30,8 @@ def small_splits(monkeypatch):
         task = load_task(folder)
         load_splits = task.load_splits
 
-        def load_small_splits(source):
-            splits = load_splits(source)
+        def load_small_splits(*source):
+            splits = load_splits(*source)
             return Splits(splits.train[:200], splits.valid[:8], splits.test[:8])
 
         task.load_splits = load_small_splits

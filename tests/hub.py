@@ -5,6 +5,7 @@ it fail the ways the real one does.
 """
 
 import hashlib
+import io
 import json
 import re
 import threading
@@ -42,6 +43,26 @@ class Repo:
         return [
             {"type": "directory", "path": path, "size": 0, "oid": _oid(path.encode())} for path in sorted(folders)
         ] + [self.entry(path) for path in files]
+
+
+def parquet_repo(name: str, sha: str, configs: dict[str, dict[str, list]]) -> Repo:
+    """A dataset as most of the hub's are: <config>/<split>-<i>-of-<n>.parquet, and a card that declares them.
+
+    Args:
+        name: owner/name.
+        sha: its commit.
+        configs: by config and split, the shards, each a datasets.Dataset.
+    """
+    files, card = {}, ["---", "configs:"]
+    for config, splits in configs.items():
+        card += [f"- config_name: {config}", "  data_files:"]
+        for split, shards in splits.items():
+            card += [f"  - split: {split}", f"    path: {config}/{split}-*"]
+            for number, shard in enumerate(shards):
+                buffer = io.BytesIO()
+                shard.to_parquet(buffer)
+                files[f"{config}/{split}-{number:05}-of-{len(shards):05}.parquet"] = buffer.getvalue()
+    return Repo("datasets", name, sha, files | {"README.md": "\n".join([*card, "---", ""]).encode()})
 
 
 def _oid(content: bytes) -> str:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.errors import UserError
 from harness.experiment import ROOT
 from harness.task import Row, hold_out, load_task
 
@@ -88,7 +89,7 @@ def test_held_out_sources_are_in_no_training_row(count, random):
 
 
 def test_too_few_sources_are_an_error():
-    with pytest.raises(ValueError, match="too few"):
+    with pytest.raises(UserError, match="too few"):
         hold_out([Row("q", "", "", str(i)) for i in range(50)])
 
 

@@ -30,7 +30,7 @@ def load_splits(source: Source) -> Splits:
             if len(item["query"]) + len(item["response"]) <= MAX_CHARACTERS
         ]
         test = [_gsm8k_row(item) for item in load_hub_split(DATASETS["test"], "test")]
-    train, valid = hold_out(train)
+    train, valid = hold_out(train, test)
     return Splits(train, [row for row in valid if row.reference], test)
 
 

@@ -1,0 +1,91 @@
+"""A new task is one folder: the example in CONTRIBUTING.md runs in a copy of the checkout, with nothing else changed."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from harness.experiment import ROOT
+
+EXPERIMENT = "experiments/lora/embedded-llama-rank8"
+WHOLE = f"method_comparison/Sums/{EXPERIMENT}"
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """The checkout without its tasks, and the task of CONTRIBUTING.md in it."""
+    root = tmp_path / "checkout"
+    root.mkdir()
+    shutil.copy(ROOT / "run.py", root)
+    shutil.copytree(ROOT / "harness", root / "harness", ignore=shutil.ignore_patterns("__pycache__"))
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    (data,), (defaults, adapter) = (
+        re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL) for kind in ("python", "json")
+    )
+    folder = root / WHOLE
+    folder.mkdir(parents=True)
+    (folder.parents[2] / "data.py").write_text(data)
+    (folder.parents[2] / "default_training_params.json").write_text(defaults)
+    (folder / "adapter_config.json").write_text(adapter)
+    return root
+
+
+def run(root, *arguments):
+    command = [sys.executable, "run.py", *arguments, "--device", "cpu"]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300)
+
+
+def test_the_example_of_contributing_runs(copied):
+    done = run(copied, EXPERIMENT)
+    assert done.returncode == 0, done.stderr
+    (path,) = copied.glob("results/Sums/*/lora--embedded-llama-rank8--seed0.json")
+    result = json.loads(path.read_text())
+    assert result["train_info"]["status"] == "success"
+    assert result["quality"]["test_score"] > result["quality"]["base_score"], (
+        "twenty steps are enough to learn something"
+    )
+    assert result["provenance"]["harness_commit"] is None, "no git here"
+
+
+def test_subsets_run_one_after_the_other_and_have_a_mean(copied):
+    data = copied / "method_comparison" / "Sums" / "data.py"
+    text = data.read_text().replace(
+        "def load_splits(source):", 'SUBSETS = ("small", "large")\n\ndef load_splits(source, subset):'
+    )
+    data.write_text(text.replace("range(2, 50)", 'range(2, 30 if subset == "small" else 50)'))
+    short = ["--set", "max_steps=2", "--set", "eval_steps=2"]
+
+    done = run(copied, WHOLE, "--subset", "tiny")
+    assert (done.returncode, "error: --subset: Sums has no subset 'tiny'" in done.stderr) == (2, True)
+
+    done = run(copied, WHOLE, *short)  # modified
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"Sums: [\d.]+ % accuracy, mean over subsets \(small [\d.]+, large [\d.]+\)", done.stdout)
+    written = {json.loads(path.read_text())["task"]["subset"] for path in copied.glob("runs/Sums/*/*/result.json")}
+    assert written == {"small", "large"}
+    assert not list(copied.glob("results/**/*.json"))
+
+    params = copied / "method_comparison" / "Sums" / "default_training_params.json"
+    params.write_text(
+        params.read_text().replace('"max_steps": 20, "eval_steps": 10', '"max_steps": 2, "eval_steps": 2')
+    )
+    assert run(copied, WHOLE, "--subset", "small").returncode == 0
+    done = run(copied, WHOLE)
+    assert done.returncode == 0, done.stderr
+    assert "already there, and not run again: results/Sums/" in done.stdout
+    assert {path.name for path in copied.glob("results/Sums/*/*.json")} == {
+        "lora--embedded-llama-rank8--small--seed0.json", "lora--embedded-llama-rank8--large--seed0.json"
+    }  # fmt: skip
+    done = run(copied, WHOLE)
+    assert (done.returncode, "exists; choose another --seed" in done.stderr) == (2, True)
+
+
+def test_no_task_is_known_to_the_harness():
+    names = [path.parent.name for path in (ROOT / "method_comparison").glob("*/data.py")]
+    assert len(names) >= 3
+    for path in [ROOT / "run.py", *(ROOT / "harness").rglob("*.py"), *(ROOT / "harness").rglob("*.json")]:
+        found = [name for name in names if name.lower() in path.read_text(encoding="utf-8").lower()]
+        assert not found, f"{path} names {found}"
