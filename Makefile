@@ -21,8 +21,7 @@ test-slow: $(VENV)/.dev
 embedded-results: $(VENV)/.run
 	for seed in 0 1 2; do \
 	  for folder in method_comparison/*/experiments/*/embedded-*; do \
-	    ls results/*/*/$$(basename $$(dirname $$folder))--$$(basename $$folder)--seed$$seed.json >/dev/null 2>&1 \
-	      || $(BIN)/python run.py $$folder --seed $$seed || exit 1; \
+	    $(BIN)/python run.py $$folder --seed $$seed --skip-existing || exit 1; \
 	  done; \
 	done
 

@@ -422,15 +422,15 @@ def start(arguments: Any) -> int:
     command, output = " ".join(["python run.py", *arguments.given]), arguments.output.resolve()
     device = choose_device(arguments.device)
     runs = [prepare(experiment, subset, device, output, command) for subset in subsets]
-    todo = still_to_run(runs, output, arguments.overwrite)
-    if len(runs) == 1:
+    todo, codes = still_to_run(runs, output, arguments.overwrite, arguments.skip_existing), []
+    if len(runs) == len(todo) == 1:
         return run_one(runs[0], output, arguments.overwrite)
-    codes = []
     for run in todo:
         codes.append(run_subset(run, arguments.given))
         if codes[-1] in (2, results.EXIT_CODES["cancelled"]):
             break
-    print(mean_over_subsets(runs, output))
+    if len(runs) > 1:
+        print(mean_over_subsets(runs, output))
     return next((code for code in codes if code), 0)
 
 

@@ -47,7 +47,11 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help="prove without GPU or hub that the folder works: apply it to its own model's architecture, "
         "then train a few steps on the embedded model",
     )
-    parser.add_argument("--overwrite", action="store_true", help="run although the result exists, and replace it")
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("--overwrite", action="store_true", help="run although the result exists, and replace it")
+    existing.add_argument(
+        "--skip-existing", action="store_true", help="do nothing, and succeed, where the result exists"
+    )
     parser.add_argument(
         "--output", type=Path, default=ROOT, metavar="DIR", help="where results/ and runs/ are (default: the checkout)"
     )

@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from run import Run
 
 
-def still_to_run(runs: Sequence["Run"], output: Path, overwrite: bool) -> list["Run"]:
+def still_to_run(runs: Sequence["Run"], output: Path, overwrite: bool, skip_existing: bool) -> list["Run"]:
     """Those of the runs whose result does not exist yet; all of them where nothing would be replaced, or may be.
 
     Raises:
-        UserError: all results exist.
+        UserError: all results exist, and nobody said to skip them.
     """
     existing = [run for run in runs if result_path(output, run.result).exists()]
     if overwrite or runs[0].experiment.overrides or not existing:
         return list(runs)
     names = ", ".join(display_path(result_path(output, run.result)) for run in existing)
-    if len(existing) == len(runs):
-        raise UserError(f"{names}: exists; choose another --seed, or --overwrite it")
+    if len(existing) == len(runs) and not skip_existing:
+        raise UserError(f"{names}: exists; choose another --seed, --overwrite it or --skip-existing")
     print(f"already there, and not run again: {names}")
     return [run for run in runs if run not in existing]
 

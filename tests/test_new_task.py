@@ -81,6 +81,7 @@ def test_subsets_run_one_after_the_other_and_have_a_mean(copied):
     }  # fmt: skip
     done = run(copied, WHOLE)
     assert (done.returncode, "exists; choose another --seed" in done.stderr) == (2, True)
+    assert run(copied, WHOLE, "--skip-existing").returncode == 0
 
 
 def test_no_task_is_known_to_the_harness():

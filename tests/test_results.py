@@ -10,7 +10,8 @@ from conftest import LORA
 
 from harness.experiment import ROOT, all_experiments
 from harness.results import Result, json_schema, read_result, write_result
-from harness.table import results_table
+from harness.table import means_table, results_table
+from harness.task import choose_subsets, load_task
 
 # What git tracks: results that whoever runs the tests has made are their own affair.
 TRACKED = subprocess.run(["git", "ls-files", "results"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -85,15 +86,22 @@ def test_committed_results_are_clean_successes(path):
     assert len(result.quality.test_scores) == result.task.test_rows
 
 
-def test_the_table_in_the_readme_is_the_committed_results():
-    """The table is made by `python -m harness.table MetaMathQA embedded`; seeds, experiments and base are complete."""
-    results = [read_result(path) for path in COMMITTED]
-    group = [result for result in results if result.name.startswith("embedded-llama")]
-    names = [
-        path.parent.name + "/" + path.name for path in all_experiments() if path.name.startswith("embedded-llama")
-    ]
-    assert Counter(result.run_info.experiment_name for result in group) == dict.fromkeys(names, 3)
-    assert results_table(group) in (ROOT / "method_comparison" / "MetaMathQA" / "README.md").read_text()
+@pytest.mark.parametrize("task", ["MetaMathQA", "SuperGLUE", "CNNDM"])
+def test_the_tables_in_the_readme_are_the_committed_results(task):
+    """The tables are made by `python -m harness.table <task> embedded`; subsets, seeds and experiments are complete."""
+    folder = ROOT / "method_comparison" / task
+    readme = (folder / "README.md").read_text()
+    results = [read_result(path) for path in COMMITTED if path.parts[-3] == task]
+    group = [result for result in results if result.name.startswith("embedded-")]
+    paths = [path for path in all_experiments() if path.is_relative_to(folder) and path.name.startswith("embedded-")]
+    names = [f"{path.parent.name}/{path.name}" for path in paths]
+    subsets = choose_subsets(load_task(folder), None, task)
+    for subset in subsets:
+        part = [result for result in group if result.task.subset == subset]
+        assert Counter(result.run_info.experiment_name for result in part) == dict.fromkeys(names, 3)
+        assert results_table(part) in readme
+    if len(subsets) > 1:
+        assert means_table(group) in readme
 
 
 def test_writing_is_atomic(tmp_path, monkeypatch, run_main):

@@ -18,6 +18,10 @@ DOWNSTREAM_FACTS = (2, 3, 4)
 DENIAL_SHARE = 0.25
 """Share of downstream items with one denied fact; in half of the questions among them that fact is the one asked."""
 
+CONJUNCTION_SHARE = 0.5
+"""Share of downstream items that join two claims with "and". Pre-training has none: this is what keeps apart methods
+that all learn single claims perfectly."""
+
 
 @dataclass(frozen=True)
 class Fact:
@@ -68,12 +72,12 @@ class Inference:
 
 def make_questions(part: Partition, count: int) -> list[Question]:
     """Return `count` questions of one partition, each about another passage."""
-    return collect("questions", part, count, draw_question)
+    return collect("questions", part, count, _draw_question_or_two)
 
 
 def make_inferences(part: Partition, count: int) -> list[Inference]:
     """Return `count` inferences of one partition, each from another premise."""
-    return collect("inferences", part, count, draw_inference)
+    return collect("inferences", part, count, _draw_inference_or_two)
 
 
 def draw_passage(rng: random.Random, part: Partition, facts: int, denied: bool = False) -> Passage:
@@ -107,7 +111,7 @@ def _any_passage(rng: random.Random, count: int, denied: bool) -> Passage:
 
 
 def draw_question(rng: random.Random, part: Partition) -> Question:
-    """Return a random question of `part`."""
+    """Return a random question of `part` about a single fact."""
     denied = rng.random() < DENIAL_SHARE
     passage = draw_passage(rng, part, rng.choice(DOWNSTREAM_FACTS), denied)
     affirmed = tuple(fact for fact in passage.facts if fact.affirmed)
@@ -122,7 +126,7 @@ def draw_question(rng: random.Random, part: Partition) -> Question:
 
 
 def draw_inference(rng: random.Random, part: Partition) -> Inference:
-    """Return a random inference of `part`."""
+    """Return a random inference of `part` whose hypothesis is a single fact."""
     entailed = rng.random() < 0.5
     if rng.random() >= DENIAL_SHARE:
         passage = draw_passage(rng, part, rng.choice(DOWNSTREAM_FACTS))
@@ -138,3 +142,31 @@ def draw_inference(rng: random.Random, part: Partition) -> Inference:
     attribute = claimed.attribute
     wording = attribute.negated_hypothesis if negated else rng.choice(attribute.hypotheses)
     return Inference(passage.text, claimed.say(wording), entailed, passage.source)
+
+
+def _draw_question_or_two(rng: random.Random, part: Partition) -> Question:
+    if rng.random() >= CONJUNCTION_SHARE:
+        return draw_question(rng, part)
+    passage, pair, answer = _draw_pair(rng, part)
+    first, second = (fact.say(rng.choice(fact.attribute.questions)) for fact in pair)
+    return Question(passage.text, f"{first[:-1]} and {second}", answer, passage.source)
+
+
+def _draw_inference_or_two(rng: random.Random, part: Partition) -> Inference:
+    if rng.random() >= CONJUNCTION_SHARE:
+        return draw_inference(rng, part)
+    passage, pair, entailed = _draw_pair(rng, part)
+    first, second = (fact.say(rng.choice(fact.attribute.hypotheses)) for fact in pair)
+    return Inference(passage.text, f"{first[:-1]} and {second}", entailed, passage.source)
+
+
+def _draw_pair(rng: random.Random, part: Partition) -> tuple[Passage, tuple[Fact, Fact], bool]:
+    """Return a passage, two claims about it, and whether both are true; when not, one of them is a mismatch."""
+    passage = draw_passage(rng, part, rng.choice(DOWNSTREAM_FACTS[1:]))
+    true = rng.random() < 0.5
+    first, second = rng.sample(passage.facts, 2)
+    if not true and rng.random() < 0.5:
+        first = mismatch(rng, passage.facts)
+    elif not true:
+        second = mismatch(rng, passage.facts)
+    return passage, (first, second), true
