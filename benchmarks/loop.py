@@ -46,8 +46,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--eval-rows", type=int, default=400, help="prompts per evaluation; 0 for none (default 400)")
     parser.add_argument("--eval-batch-size", type=int, default=50, help="of evaluation (default 50)")
     parser.add_argument(
-        "--eval-train-steps", type=int, default=100, help="training before the evaluation (default 100)"
-    )
+        "--eval-train-steps", type=int, nargs="*", default=[20, 160],
+        help="training before the evaluation: little, so that some answers never end, and all (default 20 160)",
+    )  # fmt: skip
     parser.add_argument("--device", default=None, help="cpu, cuda, xpu, mps; default: the best there is")
     parser.add_argument("--output", type=Path, default=Path("runs/benchmark-loop.json"), help="the JSON to write")
     arguments = parser.parse_args(argv)
@@ -116,19 +117,21 @@ def spread(values: list[float], form: str) -> str:
 def measure(arguments: argparse.Namespace, device: torch.device, folder: Path) -> tuple[list[dict[str, Any]], int]:
     """All comparisons: the table's rows, and how many evaluated rows were answered differently."""
     rows, differing = [], 0
-    total = arguments.rounds * (4 * len(arguments.batch_sizes) + 2 * bool(arguments.eval_rows))
+    states = arguments.eval_train_steps if arguments.eval_rows else []
+    total = arguments.rounds * (5 * len(arguments.batch_sizes) + 2 * len(states))
     with tqdm(total=total, desc="benchmark", unit="run", dynamic_ncols=True, file=sys.stderr) as bar:
         for size in arguments.batch_sizes:
             with quiet():
                 arena = Arena(size, arguments.steps, arguments.warmup, device, folder)
             rows += table_rows("training", size, compare(arena.loops(), arguments.rounds, bar))
-        if arguments.eval_rows:
+        for steps in states:
             bar.set_postfix_str("training for the evaluation")
             size = arguments.eval_batch_size
             with quiet():
-                examination = Examination(arguments.eval_rows, size, arguments.eval_train_steps, device, folder)
-            rows += table_rows("evaluation", size, compare(examination.evaluations(), arguments.rounds, bar))
-            differing = examination.differing
+                examination = Examination(arguments.eval_rows, size, steps, device, folder)
+            kind = f"evaluation after {steps} steps"
+            rows += table_rows(kind, size, compare(examination.evaluations(), arguments.rounds, bar))
+            differing += examination.differing
     return rows, differing
 
 
@@ -158,7 +161,8 @@ def main(argv: list[str] | None = None) -> int:
     print(f"{place}; {versions}; {arguments.rounds} rounds of {arguments.steps} steps\n")
     print(markdown(rows))
     if arguments.eval_rows:
-        print(f"\n{differing} of {arguments.eval_rows} rows were answered differently by the two evaluations.")
+        asked = arguments.eval_rows * len(arguments.eval_train_steps)
+        print(f"\n{differing} of {asked} answers differ between run.py's evaluation and plain generate.")
     return 0
 
 

@@ -78,15 +78,17 @@ class Arena:
         """Every loop by name; each call trains once and returns non-padding tokens per second."""
         return {
             "run.py": lambda: train_ours(self),
+            "run.py, compiled": lambda: train_ours(self, compiled=True),
             "bare": lambda: train_bare(self),
             "Trainer": lambda: train_trainer(self),
             "Trainer, group_by_length": lambda: train_trainer(self, train_sampling_strategy="group_by_length"),
         }
 
 
-def train_ours(arena: Arena) -> float:
+def train_ours(arena: Arena, compiled: bool = False) -> float:
     """run.train itself, progress bar and log included; only the evaluation at its end is left out."""
-    watch = arena.stopwatch()
+    watch, experiment = arena.stopwatch(), arena.run.experiment
+    experiment = dataclasses.replace(experiment, params=experiment.params.model_copy(update={"compile": compiled}))
 
     def watched(*arguments: Any) -> Iterator[list]:
         stream = effective_batches(*arguments)
@@ -94,7 +96,7 @@ def train_ours(arena: Arena) -> float:
             yield next(stream)
             watch.tick()  # runs when the loop asks for the next step's batches
 
-    current = dataclasses.replace(arena.run, model=arena.model(), training=None)
+    current = dataclasses.replace(arena.run, experiment=experiment, model=arena.model(), training=None)
     with (
         patch.object(runner, "effective_batches", watched),
         patch.object(runner, "validate", lambda _: watch.tick()),  # follows the last step

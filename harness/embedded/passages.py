@@ -77,7 +77,7 @@ def make_questions(part: Partition, count: int) -> list[Question]:
 
 def make_inferences(part: Partition, count: int) -> list[Inference]:
     """Return `count` inferences of one partition, each from another premise."""
-    return collect("inferences", part, count, _draw_inference_or_two)
+    return collect("entailments", part, count, _draw_inference_or_two)
 
 
 def draw_passage(rng: random.Random, part: Partition, facts: int, denied: bool = False) -> Passage:

@@ -47,7 +47,8 @@ def _copy_what_is_seen(attention: T5Attention) -> None:
     """Let a head write what it attends to as it was read (o = v transposed, nearly a projection).
 
     Output and input embeddings are one, so the decoder then says words that it looks at, and only has to learn where
-    to look. This is what decides whether relu layers learn: without it two-fact claims stayed at chance for 800 steps.
+    to look. In one pair of runs that differed in nothing else, two-fact claims were still at chance after 500 steps
+    without it, and with it the whole first stage was over after 462.
     """
     attention.o.weight.copy_(attention.v.weight.T)
 
