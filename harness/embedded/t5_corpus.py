@@ -66,7 +66,7 @@ def checking(rng: random.Random, facts: int) -> Example:
 
 
 def _claim(rng: random.Random) -> Example:
-    """Return a claim in one of many formats: a single one would tie the ability to it."""
+    """Return a claim in one of many formats, so that the ability is not tied to one."""
     stated, passage, answer = _judged(rng, rng.choice((2, 2, 3, 4)), "pretraining")
     wording = "{v} fits {n}" if rng.random() < 0.25 else stated.attribute.claim
     said = stated.say(wording) + rng.choice(("", "."))
