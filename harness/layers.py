@@ -20,6 +20,12 @@ SUPERSEDES = {
 }
 
 
+# Where a parameter is that many people would look for at the top.
+NESTED = {name: f"generation_kwargs.{name}" for name in GenerationKwargs.model_fields}
+NESTED |= {name: f"optimizer_kwargs.{name}" for name in ("lr", "weight_decay", "betas", "eps", "momentum")}
+NESTED |= {"learning_rate": "optimizer_kwargs.lr"}
+
+
 @dataclass(frozen=True)
 class Layer:
     """Values from one place: `name` is what error messages call it (a path from the root, or the command line)."""
@@ -75,7 +81,9 @@ def _explain(problem: dict[str, Any], layers: list[Layer]) -> str:
     where = f"{_origin(path, layers)}: {'.'.join(path)}"
     if problem["type"] == "extra_forbidden":
         model = GenerationKwargs if len(path) == 2 else TrainingParams
-        return f"{where}: unknown key; {did_you_mean(path[-1], model.model_fields)}"
+        nested = NESTED.get(path[0])
+        remedy = f'did you mean "{nested}"?' if nested else did_you_mean(path[-1], model.model_fields)
+        return f"{where}: unknown key; {remedy}"
     if problem["type"] == "missing":
         return f"{where}: missing; add it ({_description(path)})"
     return f"{where}: {message[0].lower()}{message[1:]}, got {problem['input']!r} ({_description(path)})"

@@ -3,8 +3,10 @@
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -82,6 +84,26 @@ def test_subsets_run_one_after_the_other_and_have_a_mean(copied):
     done = run(copied, WHOLE)
     assert (done.returncode, "exists; choose another --seed" in done.stderr) == (2, True)
     assert run(copied, WHOLE, "--skip-existing").returncode == 0
+
+
+@pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGTERM])
+def test_a_cancelled_subset_leaves_its_json_and_no_other_starts(copied, kill):
+    data = copied / "method_comparison" / "Sums" / "data.py"
+    text = data.read_text().replace(
+        "def load_splits(source):", 'SUBSETS = ("one", "two")\n\ndef load_splits(source, subset):'
+    )
+    data.write_text(text)
+    command = [sys.executable, "run.py", WHOLE, "--set", "max_steps=100000", "--device", "cpu"]
+    process = subprocess.Popen(command, cwd=copied, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not any("training" in path.read_text() for path in copied.glob("runs/Sums/*/*/log.txt")):
+        assert time.monotonic() < deadline, "training never began"
+        time.sleep(0.2)
+    process.send_signal(kill)
+    assert process.wait(timeout=60) == 130
+    (path,) = copied.glob("runs/Sums/*/*/result.json")
+    result = json.loads(path.read_text())
+    assert (result["train_info"]["status"], result["task"]["subset"]) == ("cancelled", "one")
 
 
 def test_no_task_is_known_to_the_harness():

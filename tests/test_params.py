@@ -73,6 +73,7 @@ def test_layers_apply_in_order():
     ("values", "message"),
     [
         ({"bath_size": 4}, 'own: bath_size: unknown key; did you mean "batch_size"?'),
+        ({"lr": 0.1}, 'own: lr: unknown key; did you mean "optimizer_kwargs.lr"?'),
         ({"generation_kwargs": {"top_k": 4}}, "own: generation_kwargs.top_k: unknown key; expected one of: "),
         ({"batch_size": "4"}, "own: batch_size: input should be a valid integer, got '4'"),
         ({"batch_size": True}, "own: batch_size: input should be a valid integer"),
