@@ -4,8 +4,9 @@
     python run.py experiments/lora/llama-3.2-3B-rank32 --seed 1       # needs a GPU and access to the model on the hub
     python run.py experiments/lora/llama-3.2-3B-rank32 --rehearse     # proves the folder works, on any machine
 
-A successful, unmodified run writes results/<Task>/<hardware>/<method>--<name>--seed<k>.json. Every run leaves its log,
-adapter, predictions and JSON in runs/, however it ended. The page reads from top to bottom: load, train, test, save.
+A successful, unmodified run writes results/<Task>/<hardware>/<method>--<name>[--<subset>]--seed<k>.json. Every run
+leaves its log, adapter, predictions and JSON in runs/, however it ended. The page reads from top to bottom: load,
+train, test, save.
 """
 
 import logging
@@ -40,8 +41,10 @@ from harness.batches import Encoder, collate, effective_batches, needed_rows
 from harness.devices import choose_device, is_out_of_memory
 from harness.errors import UserError
 from harness.experiment import Experiment, display_path, find_experiment, read_experiment
+from harness.footprint import memory_parts
 from harness.generation import generate
 from harness.hub import hub_errors, look_up
+from harness.inference import BATCH_ROWS, measure_inference
 from harness.meters import MemoryMeter, synchronize
 from harness.metrics import Scores, majority_baseline, score_predictions
 from harness.optimizers import build_optimizer, build_scheduler, check_optimizer
@@ -215,6 +218,8 @@ def train(run: Run) -> None:
                 training.skipped_steps += 1
             if allocate is not None:
                 allocate(step)
+            if step == 1:  # within warm-up, where everything that training keeps is there: gradients and state too
+                run.result.memory_parts = memory_parts(model, optimizer, run.device)
             optimizer.zero_grad(set_to_none=True)
             training.timer.stop()
             training.add(step_loss, sum(batch.tokens for batch in batches), sum(batch.samples for batch in batches))
@@ -312,6 +317,13 @@ def test(run: Run) -> None:
     )
 
 
+def answer_speed(run: Run) -> None:
+    """Measures how fast the model answers, beside its base and merged."""
+    prompts = [run.encoder.encode_prompt(row.prompt)[0] for row in run.splits.test[:BATCH_ROWS]]
+    with run.memory.phase("inference"), run.autocast():
+        run.result.inference = measure_inference(run.model, prompts, run.device)
+
+
 def save(run: Run) -> None:
     """Saves what was trained, as a user would, and weighs it."""
     target = run.folder / ("adapter" if run.experiment.adapter_config is not None else "model")
@@ -332,6 +344,7 @@ def execute(run: Run) -> results.Status:
         train(run)
         save(run)  # before the test: what hours of training made survives an evaluation that fails
         test(run)
+        answer_speed(run)
         status = "success"
     except KeyboardInterrupt:
         status, error_msg = "cancelled", traceback.format_exc()
@@ -391,6 +404,7 @@ def rehearse(experiment: Experiment, subsets: tuple[str | None, ...]) -> None:
             load(run)
             train(run)
             test(run)
+            answer_speed(run)
             save(run)
     over = f" on each of {', '.join(subsets)}" if subsets != (None,) else ""
     print(f"rehearsal passed: {display_path(experiment.folder)} loads, trains, generates and saves{over}")
@@ -420,7 +434,7 @@ def start(arguments: Any) -> int:
     if experiment.adapter_config is not None and models.has_architecture(experiment.params.model_id):
         check_architecture(experiment)  # a config that does not fit should fail before anything is downloaded
     command, output = " ".join(["python run.py", *arguments.given]), arguments.output.resolve()
-    device = choose_device(arguments.device)
+    device = choose_device(arguments.device, touch=len(subsets) == 1)
     runs = [prepare(experiment, subset, device, output, command) for subset in subsets]
     todo, codes = still_to_run(runs, output, arguments.overwrite, arguments.skip_existing), []
     if len(runs) == len(todo) == 1:
@@ -430,7 +444,8 @@ def start(arguments: Any) -> int:
         if codes[-1] in (2, results.EXIT_CODES["cancelled"]):
             break
     if len(runs) > 1:
-        print(mean_over_subsets(runs, output))
+        failed = [run for index, run in enumerate(todo) if index >= len(codes) or codes[index]]
+        print(mean_over_subsets(runs, failed, output))
     return next((code for code in codes if code), 0)
 
 
@@ -457,7 +472,9 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     logging.basicConfig(level=logging.INFO if arguments.verbose else logging.WARNING, format="%(message)s", force=True)
     log.setLevel(logging.INFO)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cluster's kill leaves a JSON like Ctrl-C does
+    for kill in ("SIGTERM", "SIGHUP"):  # a cluster's kill and a closed terminal leave a JSON like Ctrl-C does
+        if hasattr(signal, kill):
+            signal.signal(getattr(signal, kill), signal.default_int_handler)
     try:
         with logging_redirect_tqdm():
             return start(arguments)

@@ -49,7 +49,12 @@ class Batch:
 
 
 class Encoder:
-    """Turns rows into samples, alike in training and evaluation: a prompt never depends on its target."""
+    """Turns rows into samples.
+
+    An encoder-decoder model's prompt has max_seq_length tokens to itself. A causal model's shares them with the
+    target, for which max_target_length is kept free, in training and evaluation alike; without that, training keeps
+    free what the target takes.
+    """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, params: TrainingParams, is_encoder_decoder: bool) -> None:
         self.tokenizer = tokenizer
@@ -61,19 +66,26 @@ class Encoder:
         """Tokens of one row for training, cut to max_seq_length (and max_target_length) with the end token kept."""
         separator = "" if self.is_encoder_decoder else " "
         target = self.tokenizer(separator + row.target, add_special_tokens=False)["input_ids"]
-        limit = self.params.max_target_length if self.is_encoder_decoder else self.params.max_seq_length - 1
+        longest = None if self.is_encoder_decoder else self.params.max_seq_length - 1
+        limit = self.params.max_target_length or longest
         target_cut = target if limit is None else target[: limit - 1]
-        room = self.params.max_seq_length - (0 if self.is_encoder_decoder else len(target_cut) + 1)
-        prompt, prompt_truncated = self.encode_prompt(row.prompt, max(room, 1))
+        room = None
+        if not self.is_encoder_decoder and self.params.max_target_length is None:
+            room = max(self.params.max_seq_length - len(target_cut) - 1, 1)
+        prompt, prompt_truncated = self.encode_prompt(row.prompt, room)
         truncated = prompt_truncated or len(target_cut) < len(target)
         return Sample(prompt, target_cut + [self.tokenizer.eos_token_id], truncated)
 
     def encode_prompt(self, query: str, limit: int | None = None) -> tuple[list[int], bool]:
-        """Tokens of a prompt in its template, at most `limit` (default max_seq_length), and whether it was cut.
+        """Tokens of a prompt in its template, at most `limit`, and whether it was cut.
+
+        By default the limit is max_seq_length, less max_target_length for a causal model that has one.
 
         What is cut is the end of the query, so that the template's words after it remain.
         """
-        limit = limit or self.params.max_seq_length
+        if limit is None:
+            kept_free = 0 if self.is_encoder_decoder else self.params.max_target_length or 0
+            limit = self.params.max_seq_length - kept_free
         text = self.prefix + query + self.suffix
         encoding = self.tokenizer(text, return_offsets_mapping=True)
         ids = list(encoding["input_ids"])

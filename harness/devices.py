@@ -11,11 +11,20 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(word in str(error).lower() for word in words)
 
 
-def choose_device(name: str | None) -> torch.device:
-    """The device asked for, or the accelerator of this machine, or the CPU."""
+def choose_device(name: str | None, touch: bool = True) -> torch.device:
+    """The device asked for, or the accelerator of this machine, or the CPU.
+
+    Args:
+        name: as torch spells it, None for the best there is.
+        touch: allocate on it, to be sure that it works; leaves a context there for as long as the process lives.
+
+    Raises:
+        UserError: there is no such device, or it cannot be used.
+    """
     try:
         device = torch.device(name) if name else torch.accelerator.current_accelerator(check_available=True)
-        torch.empty(1, device=device or "cpu")
+        if touch:
+            torch.empty(1, device=device or "cpu")
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"--device: {name} cannot be used here: {str(error).splitlines()[0]}") from None
     device = device or torch.device("cpu")

@@ -98,7 +98,7 @@ def generate(
     texts, counts, ended = [""] * len(prompts), [0] * len(prompts), 0
     with tqdm(total=len(prompts), desc=description, unit="row", leave=False, dynamic_ncols=True) as bar:
         for chosen in _batches(order, prompts, params.batch_size_eval, _needs_equal_lengths(model)):
-            output = _generate_batch(model, [prompts[index] for index in chosen], greedy)
+            output = answer_batch(model, [prompts[index] for index in chosen], greedy)
             for index, row in zip(chosen, output, strict=True):
                 texts[index] = tokenizer.decode(row, skip_special_tokens=True)
                 counts[index] = len(row)
@@ -127,7 +127,8 @@ def _batches(
             yield group[start : start + batch_size]
 
 
-def _generate_batch(model: torch.nn.Module, prompts: list[list[int]], greedy: GenerationConfig) -> list[list[int]]:
+def answer_batch(model: torch.nn.Module, prompts: list[list[int]], greedy: GenerationConfig) -> list[list[int]]:
+    """Answers to one batch of tokenized prompts, each up to its end token or the longest length."""
     device, is_encoder_decoder = next(model.parameters()).device, model.config.is_encoder_decoder
     side = "right" if is_encoder_decoder else "left"
     inputs = pad(prompts, greedy.pad_token_id, side).to(device)

@@ -107,13 +107,15 @@ class ResidentPeak:
         self._process = psutil.Process()
         self._sampled = 0
         self._kernel = self._try_kernel_reset()
-        if not self._kernel:
-            threading.Thread(target=self._sample, daemon=True).start()
+        self._sampler: threading.Thread | None = None
 
     def reset(self) -> None:
         """Starts a new measurement."""
         if self._kernel:
             self._try_kernel_reset()
+        elif self._sampler is None:
+            self._sampler = threading.Thread(target=self._sample, daemon=True)
+            self._sampler.start()
         self._sampled = 0
 
     def read(self) -> int:

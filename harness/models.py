@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import pickle
 import warnings
 from contextlib import nullcontext
 from pathlib import Path
@@ -87,7 +88,8 @@ def load_base_model(
         log.warning("%s: dtype: T5's activations overflow in float16, so that steps are skipped or answers garbled; "
                     "bfloat16 does not", where)  # fmt: skip
     quantization = _quantization(params.dtype)
-    model = _auto_class(config).from_pretrained(
+    model = _load_weights(
+        _auto_class(config),
         name,
         config=config,
         trust_remote_code=False,
@@ -114,6 +116,16 @@ def load_base_model(
         model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
     neutralize_generation_config(model, tokenizer)
     return model.eval()
+
+
+def _load_weights(auto_class: type, name: str, **arguments: Any) -> PreTrainedModel:
+    try:
+        return auto_class.from_pretrained(name, **arguments)
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"model {name}: its .bin file holds more than weights and was not loaded ({one_line(error)[:100]}); "
+            "use a revision that has safetensors"
+        ) from None
 
 
 def _auto_class(config: PretrainedConfig) -> type:

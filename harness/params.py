@@ -49,7 +49,9 @@ class TrainingParams(_Strict):
         None, description="attention kernel; null lets transformers choose"
     )
     max_seq_length: int = Field(ge=8, description="prompt and target (causal) or prompt (encoder-decoder)")
-    max_target_length: PositiveInt | None = Field(None, description="target of an encoder-decoder model")
+    max_target_length: PositiveInt | None = Field(
+        None, description="target; a causal model's prompt then has max_seq_length less this"
+    )
     query_template: str = Field("{query}", description="text around a row's prompt; {query} stands for the prompt")
     batch_size: PositiveInt = Field(description="samples per forward pass in training")
     gradient_accumulation_steps: PositiveInt = Field(1, description="forward passes per optimizer step")
@@ -141,8 +143,8 @@ def _impossible_combinations(params: TrainingParams):
         )
     if params.is_embedded_model and params.model_revision is not None:
         yield "model_revision: an embedded model has none; remove it"
-    if params.max_target_length is not None and params.max_target_length < 2:
-        yield "max_target_length: expected at least 2, a token and the end of sequence"
+    if params.max_target_length is not None and not 2 <= params.max_target_length < params.max_seq_length:
+        yield "max_target_length: expected at least 2, a token and the end of sequence, and less than max_seq_length"
 
 
 def _impossible_dtypes(params: TrainingParams):

@@ -13,7 +13,8 @@ from typing import Any
 
 import psutil
 
-PACKAGES = ("transformers", "datasets", "peft", "torch", "bitsandbytes", "accelerate", "evaluate")
+PACKAGES = ("transformers", "datasets", "peft", "torch", "bitsandbytes", "accelerate", "evaluate",
+            "rouge_score", "nltk")  # fmt: skip
 # Written by runs themselves: their presence does not make the code that ran a different one.
 OUTPUTS = (":(exclude)results", ":(exclude)runs")
 

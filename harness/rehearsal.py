@@ -13,6 +13,7 @@ from harness.models import EMBEDDED, architecture, meta_model, parameter_counts,
 
 STEPS = 3
 ROWS = 8
+READ_FROM_MODEL = ("token_dim", "num_layers", "num_attention_heads")  # unless the config says them
 
 
 def check_architecture(experiment: Experiment) -> tuple[int, int] | None:
@@ -108,9 +109,13 @@ def adapt(values: dict[str, Any], real: Any, tiny: Any) -> tuple[dict[str, Any],
     Returns:
         the new content, and a line for each change.
     """
-    adapted = {key: _adapt_field(key, value, real, tiny) for key, value in values.items()}
-    lines = [f"{key}: {values[key]!r} -> {adapted[key]!r}" for key in values if values[key] != adapted[key]]
-    return adapted, lines
+    adapted = {
+        key: _adapt_field(key, value, real, tiny) for key, value in values.items() if key not in READ_FROM_MODEL
+    }
+    lines = [f"{key}: {values[key]!r} -> {value!r}" for key, value in adapted.items() if value != values[key]]
+    left_out = [f"{key}: {values[key]!r} -> left to PEFT, which reads it from the model"
+                for key in READ_FROM_MODEL if values.get(key) is not None]  # fmt: skip
+    return adapted, lines + left_out
 
 
 def _adapt_field(key: str, value: Any, real: Any, tiny: Any) -> Any:
@@ -122,8 +127,6 @@ def _adapt_field(key: str, value: Any, real: Any, tiny: Any) -> Any:
         return sorted({index * layers // real.num_hidden_layers for index in indices})
     if key == "layer_replication":
         return [[0, layers]]
-    if key in ("token_dim", "num_layers", "num_attention_heads"):
-        return None  # PEFT reads them from the model
     if key == "trainable_token_indices" and isinstance(value, list):
         return sorted({index % tiny.vocab_size for index in value})
     if key.endswith("block_size") and isinstance(value, int) and value > 0:

@@ -74,6 +74,7 @@ def record_measurements(result: results.Result, memory: MemoryMeter, training: T
     result.memory = {name: results.PeakMemory(**vars(peak)) for name, peak in memory.peaks.items()}
     if "train" in memory.peaks:
         info.accelerator_memory_max = memory.peaks["train"].reserved
+        _fill_remainder(result, memory.peaks["train"].reserved)
     if training is None or not training.reserved:
         return
     info.train_time = training.train_time
@@ -84,6 +85,12 @@ def record_measurements(result: results.Result, memory: MemoryMeter, training: T
     if training.step_seconds:
         speed.step_time_median = float(numpy.median(training.step_seconds))
         speed.step_time_p95 = float(numpy.percentile(training.step_seconds, 95))
+
+
+def _fill_remainder(result: results.Result, peak: int | None) -> None:
+    parts = result.memory_parts.model_dump(exclude={"remainder"})
+    if peak is not None and None not in parts.values():
+        result.memory_parts.remainder = max(peak - sum(parts.values()), 0)
 
 
 def write_predictions(path: Path, rows: Sequence[Row], texts: Sequence[str], scores: Sequence[float]) -> None:
@@ -114,6 +121,12 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
+def _overheads(inference: results.Inference) -> str:
+    merged = inference.overhead_merged
+    cost = "cannot be merged" if merged is None else f"merged {merged.median:.2f}"
+    return f"{inference.overhead_unmerged.median:.2f} times the base's time per token as trained, {cost}"
+
+
 def summary(result: results.Result, path: Path) -> str:
     """What a run measured, in a few lines."""
     info, speed, quality = result.train_info, result.speed, result.quality
@@ -139,6 +152,8 @@ def summary(result: results.Result, path: Path) -> str:
         lines.append(f"  training   {speed.train_tokens_per_second:,.0f} tokens/s, {info.train_time:.1f} s in steps")
     if speed.test_tokens_per_second is not None:
         lines.append(f"  generating {speed.test_tokens_per_second:,.0f} tokens/s in the test evaluation")
+    if result.inference is not None:
+        lines.append(f"  inference  {_overheads(result.inference)}")
     lines.append(f"  total time {result.run_info.total_time:.1f} s on {result.hardware['slug']}")
     if result.overrides:
         lines.append("  modified by --set, so this is no result")

@@ -8,6 +8,7 @@ is ours stands beside them. Memory in bytes, time in seconds, missing values nul
 
 import json
 import os
+import statistics
 from pathlib import Path
 from typing import Any, Literal
 
@@ -112,6 +113,18 @@ class PeakMemory(_Section):
     reserved: int | None = None
 
 
+class MemoryParts(_Section):
+    """What the peak of training consists of, in bytes on the device; harness/footprint.py measures it."""
+
+    base_weights: int | None = Field(None, description="frozen weights and buffers, as stored (quantized: packed)")
+    trained_weights: int | None = Field(None, description="the adapter; under full fine-tuning every weight")
+    gradients: int | None = None
+    optimizer_state: int | None = None
+    remainder: int | None = Field(
+        None, description="peak of training less the parts: activations, workspace, what the allocator holds back"
+    )
+
+
 class Speed(_Section):
     """Time of the run's parts, and tokens per second."""
 
@@ -130,6 +143,41 @@ class Speed(_Section):
         "length at a time, in smaller batches than other methods",
     )
     skipped_steps: int = Field(0, description="steps whose float16 gradients overflowed; not trained on")
+
+
+class TokenRates(_Section):
+    """Of one batch: prompt tokens read, and answer tokens written after the first, per second."""
+
+    prefill_tokens_per_second: float
+    decode_tokens_per_second: float
+
+
+class Overhead(_Section):
+    """Time to decode with the adapter over time without, within a round: 1 costs nothing, 2 takes twice as long."""
+
+    median: float
+    lowest: float
+    highest: float
+
+    @classmethod
+    def of(cls, ratios: list[float]) -> "Overhead":
+        """The summary of one ratio per round."""
+        return cls(median=statistics.median(ratios), lowest=min(ratios), highest=max(ratios))
+
+
+class Inference(_Section):
+    """Speed of answering fixed prompts at a fixed length, greedily; harness/inference.py measures it."""
+
+    rows: int
+    prompt_tokens: int
+    new_tokens: int
+    rounds: int
+    base: TokenRates
+    unmerged: TokenRates = Field(description="with the adapter as trained; under full fine-tuning the trained model")
+    merged: TokenRates | None = Field(None, description="null where the method cannot be merged")
+    overhead_unmerged: Overhead
+    overhead_merged: Overhead | None = None
+    merged_logit_difference: float | None = Field(None, description="largest, merged against unmerged")
 
 
 class Lengths(_Section):
@@ -191,8 +239,12 @@ class Result(_Section):
     meta_info: MetaInfo
     task: TaskInfo
     hardware: dict[str, Any]
-    memory: dict[str, PeakMemory] = Field(default_factory=dict, description="peaks of the phases load, train, eval")
+    memory: dict[str, PeakMemory] = Field(
+        default_factory=dict, description="peaks of the phases load, train, eval, inference"
+    )
+    memory_parts: MemoryParts = Field(default_factory=MemoryParts)
     speed: Speed = Field(default_factory=Speed)
+    inference: Inference | None = None
     quality: Quality = Field(default_factory=Quality)
     provenance: Provenance
 

@@ -1,6 +1,5 @@
 """Tasks with subsets: each is run in a process of its own, and together they have a mean."""
 
-import signal
 import statistics
 import subprocess
 import sys
@@ -33,24 +32,33 @@ def still_to_run(runs: Sequence["Run"], output: Path, overwrite: bool, skip_exis
 
 
 def run_subset(run: "Run", arguments: Sequence[str]) -> int:
-    """Runs one subset as `run.py <arguments> --subset <it>` and returns the exit code.
+    """Runs one subset as `run.py --subset <it> <arguments>` and returns the exit code.
 
     A process of its own, so that no measurement starts from the memory that the subset before it left behind. In a
     session of its own too: Ctrl-C and a cluster's kill reach it once, through this process, however they came.
     """
-    command = [sys.executable, str(ROOT / "run.py"), *arguments, "--subset", run.result.task.subset]
+    command = [sys.executable, str(ROOT / "run.py"), "--subset", run.result.task.subset, *arguments]
     with subprocess.Popen(command, start_new_session=True) as process:
         try:
             return process.wait()
         except KeyboardInterrupt:
-            process.send_signal(signal.SIGINT)
-            process.wait()
+            process.terminate()  # not SIGINT, which a background job ignores
+            try:
+                process.wait()
+            except KeyboardInterrupt:
+                process.kill()
             return EXIT_CODES["cancelled"]
 
 
-def mean_over_subsets(runs: Sequence["Run"], output: Path) -> str:
-    """One line: the mean score over subsets, or which of them have none."""
-    found = {run.result.task.subset: _latest(run, output) for run in runs}
+def mean_over_subsets(runs: Sequence["Run"], failed: Sequence["Run"], output: Path) -> str:
+    """One line: the mean score over subsets, or which of them have none.
+
+    Args:
+        runs: one for each subset.
+        failed: those that were to run now and did not succeed; an older result of theirs does not count.
+        output: where results/ and runs/ are.
+    """
+    found = {run.result.task.subset: None if run in failed else _latest(run, output) for run in runs}
     missing = [subset for subset, result in found.items() if result is None or result.quality.test_score is None]
     task = runs[0].result.task
     if missing:
@@ -61,9 +69,10 @@ def mean_over_subsets(runs: Sequence["Run"], output: Path) -> str:
 
 
 def _latest(run: "Run", output: Path) -> Result | None:
-    """The result in results/; of a modified run, which has none there, the newest in runs/."""
+    """The result in results/; of a modified run, which has none there, the newest in runs/ that was modified alike."""
     if not run.experiment.overrides:
         path = result_path(output, run.result)
         return read_result(path) if path.exists() else None
-    written = sorted((output / "runs" / run.result.task.name / file_name(run.result)).glob("*/result.json"))
-    return read_result(written[-1]) if written else None
+    folder = output / "runs" / run.result.task.name / file_name(run.result)
+    written = (read_result(path) for path in sorted(folder.glob("*/result.json"), reverse=True))
+    return next((result for result in written if result.overrides == run.experiment.overrides), None)

@@ -3,8 +3,8 @@
     python -m harness.table <Task> embedded
 
 prints the results whose experiment (<method>/<name>) contains "embedded", best first, those in results/ that are not
-committed included. Results of different protocols or hardware make tables of their own; so do subsets, and one more
-table has their means.
+committed included. Results of different protocols, base models or hardware make tables of their own; so do subsets,
+and one more table has their means.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def results_table(results: Sequence[Result]) -> str:
         groups[result.run_info.experiment_name].append(result)
     ordered = sorted(groups.values(), key=lambda group: -_mean_score(group))
     lines = [f"| {' | '.join(COLUMNS)} |".format(metric=results[0].task.metric), "|---" * len(COLUMNS) + "|"]
-    return "\n".join([*lines, *map(_line, ordered), _base_line(results), *_majority_line(results)])
+    return "\n".join([*lines, *map(_line, ordered), *_base_lines(results), *_majority_line(results)])
 
 
 def _mean_score(group: Sequence[Result]) -> float:
@@ -57,11 +57,20 @@ def _line(group: list[Result]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _base_line(results: Sequence[Result]) -> str:
-    (score, invalid), *others = {(result.quality.base_score, result.quality.base_invalid_rate) for result in results}
-    if others:
-        raise ValueError("these results were measured on different base models; make a table for each")
-    return f"| *untouched base model* | | 0 | | | | {100 * score:.1f} | | | {100 * invalid:.1f} |"
+def _base_lines(results: Sequence[Result]) -> list[str]:
+    """One line for each precision that the base model was scored in."""
+    scores: dict[str, dict[float, float]] = defaultdict(dict)
+    for result in results:
+        config, quality = result.run_info.train_config, result.quality
+        if quality.base_score is not None:
+            precision = config["dtype"] + (" with autocast" if config["use_amp"] else "")
+            scores[precision][quality.base_score] = quality.base_invalid_rate
+    lines = []
+    for precision, found in scores.items():
+        name = "*untouched base model*" if len(scores) == 1 else f"*untouched base model, {precision}*"
+        score, invalid = statistics.fmean(found), statistics.fmean(found.values())
+        lines.append(f"| {name} | | 0 | | | | {100 * score:.1f} | | | {100 * invalid:.1f} |")
+    return lines
 
 
 def _majority_line(results: Sequence[Result]) -> list[str]:
@@ -74,7 +83,8 @@ def _majority_line(results: Sequence[Result]) -> list[str]:
 def means_table(results: Sequence[Result]) -> str:
     """Markdown for results of several subsets: each subset's mean over seeds, and the mean of these means.
 
-    The spread is over seeds too, of each seed's mean over subsets; an experiment that lacks a subset has no mean.
+    Only seeds that every subset has count. The spread is over seeds too, of each seed's mean over subsets; an
+    experiment that lacks a subset has no mean.
     """
     subsets = list(dict.fromkeys(result.task.subset for result in results))
     scores: dict[str, dict[str, dict[int, float]]] = defaultdict(lambda: {subset: {} for subset in subsets})
@@ -89,8 +99,9 @@ def means_table(results: Sequence[Result]) -> str:
 
 
 def _means(by_subset: dict[str, dict[int, float]]) -> tuple[list[str], float | None, float | None]:
-    cells = [f"{statistics.fmean(seeds.values()):.1f}" if seeds else "" for seeds in by_subset.values()]
     complete = set.intersection(*(set(seeds) for seeds in by_subset.values()))
+    shown = [{seed: seeds[seed] for seed in complete} or seeds for seeds in by_subset.values()]
+    cells = [f"{statistics.fmean(seeds.values()):.1f}" if seeds else "" for seeds in shown]
     by_seed = [statistics.fmean(seeds[seed] for seeds in by_subset.values()) for seed in sorted(complete)]
     return (
         cells,
@@ -99,13 +110,14 @@ def _means(by_subset: dict[str, dict[int, float]]) -> tuple[list[str], float | N
     )
 
 
-def load_groups(task: str, pattern: str, root: Path = ROOT) -> dict[tuple[int, str, str], list[Result]]:
-    """The results of a task, whoever made them, by (protocol, hardware, processor)."""
-    groups: dict[tuple[int, str, str], list[Result]] = defaultdict(list)
+def load_groups(task: str, pattern: str, root: Path = ROOT) -> dict[tuple[int, str, str, str], list[Result]]:
+    """The results of a task, whoever made them, by (protocol, hardware, processor, base model)."""
+    groups: dict[tuple[int, str, str, str], list[Result]] = defaultdict(list)
     for path in sorted((root / "results" / task).glob("*/*.json")):
         result = read_result(path)
         if pattern in result.run_info.experiment_name:
-            groups[result.protocol, result.hardware["slug"], result.hardware["cpu"]].append(result)
+            model = result.run_info.train_config["model_id"]
+            groups[result.protocol, result.hardware["slug"], result.hardware["cpu"], model].append(result)
     return dict(groups)
 
 
@@ -118,13 +130,14 @@ def main() -> None:
     groups = load_groups(arguments.task, arguments.pattern)
     if not groups:
         parser.error(f"no results of {arguments.task} match; run an experiment first: python run.py --help")
-    for (protocol, hardware, processor), group in groups.items():
+    for (protocol, hardware, processor, model), group in groups.items():
         subsets = sorted({result.task.subset or "" for result in group})
         for subset in subsets:
             part = [result for result in group if (result.task.subset or "") == subset]
             seeds = ", ".join(str(seed) for seed in sorted({result.seed for result in part}))
             name = f"{subset}: protocol" if subset else "Protocol"
-            print(f"{name} {protocol}, {hardware} ({processor}), seeds {seeds}, {part[0].task.test_rows} test rows:\n")
+            print(f"{name} {protocol}, {model}, {hardware} ({processor}), seeds {seeds}, "
+                  f"{part[0].task.test_rows} test rows:\n")  # fmt: skip
             print(results_table(part) + "\n")
         if len(subsets) > 1:
             print(f"Mean over subsets, {group[0].task.metric} %:\n\n{means_table(group)}\n")

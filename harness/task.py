@@ -117,6 +117,8 @@ def load_splits(task: Task, source: Source, subset: str | None) -> Splits:
     """
     splits = task.load_splits(source) if subset is None else task.load_splits(source, subset)
     where = f"{task.__name__.removesuffix('_data')}/data.py: load_splits"
+    if not isinstance(splits, Splits):
+        raise UserError(f"{where}: expected harness.task.Splits, got {type(splits).__name__}")
     sources = {}
     for name in ("train", "valid", "test"):
         rows = getattr(splits, name)
@@ -125,6 +127,9 @@ def load_splits(task: Task, source: Source, subset: str | None) -> Splits:
         wrong = [row for row in rows if not isinstance(row, Row)]
         if wrong:
             raise UserError(f"{where}: {name}: expected harness.task.Row objects, got {type(wrong[0]).__name__}")
+        fields = {field for row in rows for field, value in vars(row).items() if not isinstance(value, str)}
+        if fields:
+            raise UserError(f"{where}: {name}: expected text in every field of a Row; {min(fields)} is something else")
         sources[name] = {row.source for row in rows}
     for one, other in (("train", "valid"), ("train", "test"), ("valid", "test")):
         shared = sources[one] & sources[other]

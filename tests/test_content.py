@@ -10,8 +10,11 @@ from harness.task import load_task
 
 FOLDERS = all_experiments()
 REAL = [folder for folder in FOLDERS if not folder.name.startswith("embedded-")]
-# The larger T5 differ from t5-large in numbers only, which tests/test_t5_architectures.py checks.
-REHEARSED = [folder for folder in REAL if not folder.name.startswith(("t5-3b", "t5-11b"))]
+# Most of the larger T5's differ from t5-large's in numbers only, which tests/test_t5_architectures.py checks.
+LARGER = [folder for folder in REAL if folder.name.startswith(("t5-3b", "t5-11b"))]
+REHEARSED = [folder for folder in REAL if folder not in LARGER]
+REHEARSED += [folder for folder in LARGER if folder.parent.name == "prefixtuning" and "CNNDM" in folder.parts]
+REHEARSED += [folder for folder in LARGER if folder.parent.name == "full-finetuning" and "SuperGLUE" in folder.parts]
 # published trainable parameters of Hugging Face's method_comparison and what follows from the shapes
 TRAINABLE = {"lora/llama-3.2-3B-rank32": 9_175_040, "full-finetuning/llama-3.2-3B": 3_212_749_824}
 

@@ -32,6 +32,7 @@ def test_a_phase_sees_its_own_peak_only():
 def test_sampling_serves_where_the_kernel_does_not(monkeypatch):
     monkeypatch.setattr(ResidentPeak, "_try_kernel_reset", staticmethod(lambda: False))
     peak = ResidentPeak()
+    peak.reset()
     before = peak.read()
     block = torch.ones(128 * MIB // 4)
     time.sleep(0.1)

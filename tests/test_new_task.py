@@ -11,6 +11,7 @@ import time
 import pytest
 
 from harness.experiment import ROOT
+from harness.task import load_task
 
 EXPERIMENT = "experiments/lora/embedded-llama-rank8"
 WHOLE = f"method_comparison/Sums/{EXPERIMENT}"
@@ -86,6 +87,47 @@ def test_subsets_run_one_after_the_other_and_have_a_mean(copied):
     assert run(copied, WHOLE, "--skip-existing").returncode == 0
 
 
+def test_a_subset_that_fails_is_told_and_an_old_result_does_not_stand_in_for_it(copied):
+    data = copied / "method_comparison" / "Sums" / "data.py"
+    text = data.read_text().replace(
+        "def load_splits(source):", 'SUBSETS = ("one", "two")\n\ndef load_splits(source, subset):'
+    )
+    data.write_text(text)
+    params = copied / "method_comparison" / "Sums" / "default_training_params.json"
+    params.write_text(
+        params.read_text().replace('"max_steps": 20, "eval_steps": 10', '"max_steps": 2, "eval_steps": 2')
+    )
+    assert run(copied, WHOLE).returncode == 0
+
+    # one out of memory: the other still runs, and the exit code is the failure's
+    broken = text.replace("    rows =", '    if subset == "one":\n        raise MemoryError\n    rows =')
+    data.write_text(broken)
+    done = run(copied, WHOLE, "--overwrite")
+    assert done.returncode == 3
+    assert "Sums: no mean over subsets, one did not succeed" in done.stdout
+    newest = {
+        path.parent.parent.name: json.loads(path.read_text())
+        for path in sorted(copied.glob("runs/Sums/*/*/result.json"))
+    }
+    assert {result["task"]["subset"]: result["train_info"]["status"] for result in newest.values()} == {
+        "one": "out_of_memory", "two": "success"
+    }  # fmt: skip
+
+    # something that the user must put right stops the rest
+    data.write_text(broken.replace("raise MemoryError", "return None"))
+    runs = len(list(copied.glob("runs/Sums/*/*")))
+    done = run(copied, WHOLE, "--overwrite")
+    assert done.returncode == 2
+    assert "Sums/data.py: load_splits: expected harness.task.Splits, got NoneType" in done.stderr
+    assert len(list(copied.glob("runs/Sums/*/*"))) == runs + 1
+    assert "one, two did not succeed" in done.stdout
+
+
+def ignore_interrupts():
+    """What a shell does to jobs that it starts in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 @pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGTERM])
 def test_a_cancelled_subset_leaves_its_json_and_no_other_starts(copied, kill):
     data = copied / "method_comparison" / "Sums" / "data.py"
@@ -94,7 +136,8 @@ def test_a_cancelled_subset_leaves_its_json_and_no_other_starts(copied, kill):
     )
     data.write_text(text)
     command = [sys.executable, "run.py", WHOLE, "--set", "max_steps=100000", "--device", "cpu"]
-    process = subprocess.Popen(command, cwd=copied, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=copied, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                               preexec_fn=ignore_interrupts if kill == signal.SIGTERM else None)  # fmt: skip
     deadline = time.monotonic() + 120
     while not any("training" in path.read_text() for path in copied.glob("runs/Sums/*/*/log.txt")):
         assert time.monotonic() < deadline, "training never began"
@@ -107,8 +150,11 @@ def test_a_cancelled_subset_leaves_its_json_and_no_other_starts(copied, kill):
 
 
 def test_no_task_is_known_to_the_harness():
-    names = [path.parent.name for path in (ROOT / "method_comparison").glob("*/data.py")]
-    assert len(names) >= 3
+    tasks = [path.parent for path in (ROOT / "method_comparison").glob("*/data.py")]
+    names = [folder.name for folder in tasks]
+    for task in map(load_task, tasks):
+        names += [*getattr(task, "SUBSETS", ()), *(dataset.repo_id for dataset in task.DATASETS.values())]
+    assert len(names) > 6
     for path in [ROOT / "run.py", *(ROOT / "harness").rglob("*.py"), *(ROOT / "harness").rglob("*.json")]:
         found = [name for name in names if name.lower() in path.read_text(encoding="utf-8").lower()]
         assert not found, f"{path} names {found}"

@@ -9,7 +9,7 @@ import pytest
 from conftest import LORA
 
 from harness.experiment import ROOT, all_experiments
-from harness.results import Result, json_schema, read_result, write_result
+from harness.results import Result, file_name, json_schema, read_result, write_result
 from harness.table import means_table, results_table
 from harness.task import choose_subsets, load_task
 
@@ -78,7 +78,7 @@ def test_committed_results_are_clean_successes(path):
     assert result.train_info.status == "success"
     assert not result.overrides
     assert result.provenance.harness_dirty is False
-    assert path.stem == f"{result.method}--{result.name}--seed{result.seed}"
+    assert path.stem == file_name(result)
     assert path.parent.name == result.hardware["slug"]
     assert result.quality.test_score == pytest.approx(
         sum(result.quality.test_scores) / len(result.quality.test_scores)
@@ -86,7 +86,7 @@ def test_committed_results_are_clean_successes(path):
     assert len(result.quality.test_scores) == result.task.test_rows
 
 
-@pytest.mark.parametrize("task", ["MetaMathQA", "SuperGLUE", "CNNDM"])
+@pytest.mark.parametrize("task", [path.parent.name for path in sorted((ROOT / "method_comparison").glob("*/data.py"))])
 def test_the_tables_in_the_readme_are_the_committed_results(task):
     """The tables are made by `python -m harness.table <task> embedded`; subsets, seeds and experiments are complete."""
     folder = ROOT / "method_comparison" / task

@@ -47,6 +47,10 @@ def test_a_task_without_subsets_is_asked_for_all():
     [
         (Task(rows("a"), [], rows("b")), "Toy/data.py: load_splits: valid is empty"),
         (Task(rows("a"), [("p", "t", "r", "s")], rows("b")), "valid: expected harness.task.Row objects, got tuple"),
+        (
+            Task(rows("a"), rows(3), rows("b")),
+            "valid: expected text in every field of a Row; source is something else",
+        ),
         (Task(rows("a", "b"), rows("c"), rows("b")), "train and test share 1 source items, such as 'b'"),
         (Task(rows("a"), rows("c", "d"), rows("d", "c")), "valid and test share 2 source items, such as 'c'"),
     ],

@@ -28,7 +28,7 @@ LABELS = {
     "rte": ("entailment", "not_entailment"),
     "copa": ("choice1", "choice2"),
 }
-MAX_CHARACTERS = 1800  # of one field: a prompt that is too long loses its end, and with it BoolQ's question
+MAX_CHARACTERS = 1400  # of one field: a prompt that is too long loses its end, and with it BoolQ's question
 EMBEDDED_TRAIN, EMBEDDED_TEST = 3000, 500
 
 
