@@ -121,9 +121,11 @@ def _merged(model: PeftModel) -> Iterator[nn.Module]:
 
 
 def _merged_difference(model: nn.Module, rows: list[list[int]], device: torch.device) -> float | None:
-    """Largest difference between a logit before and after merging; None for a method that cannot merge."""
+    """Largest difference between a logit before and after merging; None where the adapter is not to be merged."""
     if not isinstance(model, PeftModel) or not hasattr(model.base_model, "merge_adapter"):
         return None
+    if getattr(model.get_base_model(), "is_quantized", False):
+        return None  # would round the adapter into a few bits, and the base weights again when it is taken out
     before = _logits(model, rows, device)
     try:
         with _merged(model) as merged:

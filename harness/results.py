@@ -174,7 +174,9 @@ class Inference(_Section):
     rounds: int
     base: TokenRates
     unmerged: TokenRates = Field(description="with the adapter as trained; under full fine-tuning the trained model")
-    merged: TokenRates | None = Field(None, description="null where the method cannot be merged")
+    merged: TokenRates | None = Field(
+        None, description="null where the method cannot be merged, or the base is quantized"
+    )
     overhead_unmerged: Overhead
     overhead_merged: Overhead | None = None
     merged_logit_difference: float | None = Field(None, description="largest, merged against unmerged")

@@ -1,6 +1,7 @@
 """What the tests share: one torch thread each, small splits, and a way to run run.py inside the test's process."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from harness.task import Splits
 LORA = "method_comparison/MetaMathQA/experiments/lora/embedded-llama-rank8"
 FAST = ["--set", "max_steps=4", "--set", "eval_steps=4", "--set", "batch_size=4",
         "--set", "generation_kwargs.max_new_tokens=4"]  # fmt: skip
+
+
+os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start, since tests run side by side
 
 
 @pytest.fixture(autouse=True, scope="session")

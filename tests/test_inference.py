@@ -94,7 +94,9 @@ def test_a_run_says_what_its_adapter_costs(run_main, capsys):
 
 
 def test_a_quantized_base_is_measured_too(run_main):
-    assert run_main(LORA, "--set", "dtype=int8").json["inference"]["overhead_unmerged"]["median"] > 0
+    inference = run_main(LORA, "--set", "dtype=int8").json["inference"]
+    assert inference["overhead_unmerged"]["median"] > 0
+    assert inference["merged"] is None, "merging would round the adapter to eight bits"
 
 
 def test_full_fine_tuning_costs_nothing(run_main):
