@@ -142,6 +142,11 @@ def summary(result: results.Result, path: Path) -> str:
     if quality.further_scores:
         further = (f"{name} {100 * value:.1f} %" for name, value in quality.further_scores.items())
         lines.append(f"             {', '.join(further)}")
+    if quality.lengths is not None:
+        lines.append(
+            f"  answers    {quality.lengths.mean:.1f} tokens on average, median {quality.lengths.median:.0f}; "
+            f"{100 * quality.lengths.cut:.1f} % were cut at the longest length"
+        )
     if info.num_trainable_params is not None:
         lines.append(f"  trainable  {info.num_trainable_params:,} of {info.num_total_params:,} parameters")
     lines.append(f"  storage    {human_bytes(info.file_size)}")

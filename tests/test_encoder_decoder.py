@@ -54,7 +54,7 @@ def test_the_decoder_starts_with_its_own_token_and_padding_is_no_label(tokenizer
 
 @pytest.mark.parametrize(("content", "subset"), [(SUMMARIES, None), (LABELS, "boolq"), (LABELS, "copa")])
 @pytest.mark.parametrize("model_id", ["embedded/llama", "embedded/t5"])
-def test_a_task_runs_with_either_kind_of_model(content, subset, model_id, run_main):
+def test_a_task_runs_with_either_kind_of_model(content, subset, model_id, run_main, capsys):
     only = [] if subset is None else ["--subset", subset]
     causal = ["--set", "max_seq_length=256"] if model_id == "embedded/llama" else []
     outcome = run_main(content / "full-finetuning" / "embedded-t5", *only, *causal, "--set", f"model_id={model_id}")
@@ -62,6 +62,7 @@ def test_a_task_runs_with_either_kind_of_model(content, subset, model_id, run_ma
     assert outcome.json["run_info"]["train_config"]["model_id"] == model_id
     assert outcome.json["task"]["subset"] == subset
     assert outcome.json["quality"]["lengths"]["longest"] <= 4
+    assert "tokens on average, median" in capsys.readouterr().out
 
 
 def test_the_same_seed_gives_the_same_losses(run_main):
