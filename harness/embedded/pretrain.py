@@ -9,7 +9,6 @@ last checkpoint when started again. Nothing is shipped unless the probe passes.
 
 import argparse
 import math
-import os
 import sys
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -21,6 +20,7 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTra
 
 from harness.embedded import corpus
 from harness.embedded.blocks import Blocks
+from harness.embedded.checkpoints import read_checkpoint, write_checkpoint
 from harness.embedded.fingerprints import write_fingerprints
 from harness.embedded.probe import Probe, probe
 from harness.embedded.tokenizer import train_tokenizer
@@ -138,25 +138,13 @@ def make_optimizer(model: LlamaForCausalLM, settings: Settings) -> torch.optim.A
 
 
 def _save(path: Path, settings: Settings, step: int, model, optimizer, blocks: Blocks) -> None:
-    """Write a checkpoint whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    state = {
-        "settings": asdict(settings),
-        "step": step,
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "blocks": blocks.state(),
-    }
-    part = path.with_suffix(".part")
-    torch.save(state, part)
-    os.replace(part, path)
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    write_checkpoint(path, settings, step=step, blocks=blocks.state(), **state)
 
 
 def _load(path: Path, settings: Settings, model, optimizer, blocks: Blocks) -> int:
     """Restore a checkpoint and return the number of steps done; refuse one that other settings made."""
-    state = torch.load(path, weights_only=True)
-    if state["settings"] != asdict(settings):
-        raise ValueError(f"checkpoint {path} was made with other settings; delete it or restore them")
+    state = read_checkpoint(path, settings)
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     blocks.restore(state["blocks"])

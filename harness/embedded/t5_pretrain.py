@@ -8,7 +8,6 @@ checkpoint when started again. Nothing is shipped unless the probe passes.
 """
 
 import argparse
-import os
 import sys
 from dataclasses import asdict
 from functools import partial
@@ -19,6 +18,7 @@ from tqdm import tqdm
 from transformers import GenerationConfig, PreTrainedTokenizerFast, T5ForConditionalGeneration
 
 from harness.embedded import t5_corpus
+from harness.embedded.checkpoints import read_checkpoint, write_checkpoint
 from harness.embedded.t5_batches import encode
 from harness.embedded.t5_fingerprints import write_fingerprints
 from harness.embedded.t5_model import make_model
@@ -98,24 +98,13 @@ def make_optimizer(model: T5ForConditionalGeneration, settings: Settings) -> tor
 
 
 def _save(path: Path, settings: Settings, progress: Progress, model, optimizer) -> None:
-    """Write a checkpoint whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    state = {
-        "settings": asdict(settings),
-        "progress": asdict(progress),
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-    }
-    part = path.with_suffix(".part")
-    torch.save(state, part)
-    os.replace(part, path)
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    write_checkpoint(path, settings, progress=asdict(progress), **state)
 
 
 def _load(path: Path, settings: Settings, model, optimizer) -> Progress:
     """Restore a checkpoint and return its progress; refuse one that other settings made."""
-    state = torch.load(path, weights_only=True)
-    if state["settings"] != asdict(settings):
-        raise ValueError(f"checkpoint {path} was made with other settings; delete it or restore them")
+    state = read_checkpoint(path, settings)
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     return Progress(**state["progress"])
