@@ -35,13 +35,15 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 from transformers import set_seed
 
-from harness import models, provenance, results
+from harness import models, nvml, provenance, results
 from harness.adapters import build_adapter_config
-from harness.batches import Encoder, collate, effective_batches, needed_rows
+from harness.batches import Batch, Encoder, collate, effective_batches, needed_rows
 from harness.devices import choose_device, is_out_of_memory
 from harness.errors import UserError
 from harness.experiment import Experiment, display_path, find_experiment, read_experiment
-from harness.footprint import memory_parts
+from harness.flops import flops_per_token, matrix_product_rate, median_sample
+from harness.footprint import memory_parts, stored_parameters
+from harness.forgetting import held_out_texts, text_source, token_loss
 from harness.generation import generate
 from harness.hub import hub_errors, look_up
 from harness.inference import BATCH_ROWS, measure_inference
@@ -78,6 +80,8 @@ class Run:
     encoder: Encoder | None = None
     model: Any = None
     training: TrainingLog | None = None
+    held_out: list[str] | None = None
+    typical: Batch | None = None
 
     @property
     def params(self):
@@ -89,14 +93,21 @@ class Run:
         """The experiment's own parameter file."""
         return f"{display_path(self.experiment.folder)}/training_params.json"
 
+    @property
+    def matmul_dtype(self) -> torch.dtype:
+        """The precision that most matrix products of this run are made in."""
+        whole = self.params.dtype == "float32" and not self.params.use_amp
+        half = torch.float16 if self.params.dtype == "float16" else torch.bfloat16
+        return torch.float32 if whole else half
+
     def autocast(self) -> torch.autocast:
         """Mixed precision as the parameters ask for; does nothing without use_amp."""
-        dtype = torch.float16 if self.params.dtype == "float16" else torch.bfloat16
-        return torch.autocast(self.device.type, dtype=dtype, enabled=self.params.use_amp)
+        enabled = self.params.use_amp
+        return torch.autocast(self.device.type, dtype=self.matmul_dtype if enabled else None, enabled=enabled)
 
 
 def load(run: Run) -> None:
-    """Text, tokenizer, base model, the base model's own score, and the adapter, in this order."""
+    """Text, tokenizer, base model, the untouched base's own score and loss, and the adapter, in this order."""
     params, result, started = run.params, run.result, time.perf_counter()
     set_seed(params.seed)  # the only place: adapter initialization, data order and dropout follow from it
     log.info("loading %s (%s data) and %s", run.experiment.task, params.data_source, params.model_id)
@@ -115,6 +126,7 @@ def load(run: Run) -> None:
     load_time = time.perf_counter() - started
     if not run.rehearsal:
         score_base(run, base)
+        remember(run, base)
     values, config, started = run.experiment.adapter_config, None, time.perf_counter()
     if values is not None:
         steps = params.planned_steps(len(run.splits.train))
@@ -125,6 +137,16 @@ def load(run: Run) -> None:
         config.base_model_name_or_path = params.model_id  # PEFT writes the folder that the model came from
     result.run_info.peft_config = adapter_summary(config)
     result.speed.load_time = load_time + time.perf_counter() - started
+    watch_device(run)
+
+
+def watch_device(run: Run) -> None:
+    """Notes whether another process computes on the same GPU, and warns the first time."""
+    others, origin = nvml.other_processes(run.device), run.result.provenance
+    if others and not origin.shared_device:
+        log.warning("%d other process(es) compute on this GPU: memory and speed are not this run's alone", others)
+    if others is not None:
+        origin.shared_device = bool(others or origin.shared_device)
 
 
 def look_up_repositories(run: Run) -> None:
@@ -167,6 +189,24 @@ def score_base(run: Run, base: Any) -> None:
     log.info("untouched base model: %s %.1f %%", run.task.METRIC.name, 100 * known["score"])
 
 
+def remember(run: Run, base: Any) -> None:
+    """Notes how well the untouched base model predicts text that has nothing to do with the task."""
+    if base.config.is_encoder_decoder:
+        return
+    run.held_out = held_out_texts(run.params)
+    before = held_out_loss(run, base)
+    run.result.forgetting = results.Forgetting(
+        text=text_source(run.params), tokens=before.tokens, base_loss=before.loss
+    )
+
+
+def held_out_loss(run: Run, model: Any) -> results.TokenLoss:
+    """Next-token loss on the held-out text."""
+    model.eval()
+    with run.memory.phase("forgetting"), run.autocast():
+        return token_loss(model, run.encoder.tokenizer, run.held_out)
+
+
 def evaluate(run: Run, rows: list[Row], description: str) -> tuple[Scores, Any, float]:
     """Greedy answers to the rows' prompts: their scores, what was generated, and the seconds that took."""
     prompts = [run.encoder.encode_prompt(row.prompt)[0] for row in rows]
@@ -184,6 +224,7 @@ def train(run: Run) -> None:
     params, model, rows = run.params, run.model, run.splits.train
     steps = params.planned_steps(len(rows))
     samples = tokenize(run, steps)
+    run.typical = median_sample(samples, run.encoder, params.loss_on)
     optimizer = build_optimizer(model, params, run.where)
     describe_parameters(run)  # only now: LoRA-FA freezes half of what PEFT made trainable
     scheduler = build_scheduler(optimizer, params, steps)
@@ -317,11 +358,28 @@ def test(run: Run) -> None:
     )
 
 
-def answer_speed(run: Run) -> None:
-    """Measures how fast the model answers, beside its base and merged."""
+def forget(run: Run) -> None:
+    """Measures what the model lost of what it could do before."""
+    forgetting = run.result.forgetting
+    if forgetting is not None:
+        forgetting.loss = held_out_loss(run, run.model).loss
+        forgetting.forgetting = forgetting.loss - forgetting.base_loss
+        run.result.train_info.metrics[-1].forgetting = forgetting.forgetting
+
+
+def measure_costs(run: Run) -> None:
+    """How fast the model answers, beside its base and merged, and what arithmetic a training step takes."""
     prompts = [run.encoder.encode_prompt(row.prompt)[0] for row in run.splits.test[:BATCH_ROWS]]
     with run.memory.phase("inference"), run.autocast():
         run.result.inference = measure_inference(run.model, prompts, run.device)
+    compute, tokens_per_second = run.result.compute, run.training.tokens_per_second
+    compute.flops_per_token = flops_per_token(run.model, run.typical, run.device, run.autocast())
+    if compute.flops_per_token is not None and tokens_per_second is not None:
+        compute.flops_per_second = compute.flops_per_token * tokens_per_second
+    compute.matmul_flops_per_second = matrix_product_rate(run.device, run.matmul_dtype)
+    if compute.flops_per_second is not None and compute.matmul_flops_per_second is not None:
+        compute.matmul_share = compute.flops_per_second / compute.matmul_flops_per_second
+    watch_device(run)
 
 
 def save(run: Run) -> None:
@@ -330,7 +388,9 @@ def save(run: Run) -> None:
     # No resized embeddings here; PEFT's default would ask the hub about them.
     extra = {"save_embedding_layers": False} if run.experiment.adapter_config is not None else {}
     run.model.save_pretrained(target, **extra)
-    run.result.train_info.file_size = sum(path.stat().st_size for path in target.glob("*.safetensors"))
+    files, info = list(target.glob("*.safetensors")), run.result.train_info
+    info.file_size = sum(path.stat().st_size for path in files)
+    info.num_stored_params = stored_parameters(files)
 
 
 def execute(run: Run) -> results.Status:
@@ -339,12 +399,14 @@ def execute(run: Run) -> results.Status:
     error_msg, result_file = "", run.folder / "result.json"
     run.result.run_info.error_msg = "ended without a word: killed, or the machine stopped"
     results.write_result(result_file, run.result)
+    drawn_before = nvml.energy(run.device)
     try:
         load(run)
         train(run)
         save(run)  # before the test: what hours of training made survives an evaluation that fails
         test(run)
-        answer_speed(run)
+        forget(run)
+        measure_costs(run)
         status = "success"
     except KeyboardInterrupt:
         status, error_msg = "cancelled", traceback.format_exc()
@@ -363,6 +425,8 @@ def execute(run: Run) -> results.Status:
             error_msg = traceback.format_exc()
         run.result.train_info.status, run.result.run_info.error_msg = status, error_msg
         run.result.run_info.total_time = time.perf_counter() - run.started
+        if drawn_before is not None:
+            run.result.compute.energy = nvml.energy(run.device) - drawn_before
         record_measurements(run.result, run.memory, run.training)
         results.write_result(result_file, run.result)
     return status
@@ -404,7 +468,7 @@ def rehearse(experiment: Experiment, subsets: tuple[str | None, ...]) -> None:
             load(run)
             train(run)
             test(run)
-            answer_speed(run)
+            measure_costs(run)
             save(run)
     over = f" on each of {', '.join(subsets)}" if subsets != (None,) else ""
     print(f"rehearsal passed: {display_path(experiment.folder)} loads, trains, generates and saves{over}")

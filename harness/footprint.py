@@ -1,12 +1,15 @@
-"""What a training run holds in memory, part by part: weights, gradients, optimizer state.
+"""What a training run holds in memory, part by part: weights, gradients, optimizer state; and what it stores.
 
 Each part is a sum over live storages, so that tied weights and views count once, and a quantized weight counts what it
 takes, not what it stands for. What the peak of training has beyond the parts is activations and workspace.
 """
 
+import math
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import torch
+from safetensors import safe_open
 
 from harness.results import MemoryParts
 
@@ -37,6 +40,15 @@ def storage_bytes(tensors: Iterable[torch.Tensor], device: torch.device, seen: s
         if tensor.device.type == device.type and storage.nbytes() and storage.data_ptr() not in seen:
             seen.add(storage.data_ptr())
             total += storage.nbytes()
+    return total
+
+
+def stored_parameters(files: Iterable[Path]) -> int:
+    """Numbers in the tensors of safetensors files, from their headers."""
+    total = 0
+    for path in files:
+        with safe_open(path, framework="pt") as file:
+            total += sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
     return total
 
 

@@ -30,7 +30,7 @@ NEW_TOKENS = 33  # the first comes with the prefill, 32 are decoded
 ROUNDS = 5
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode, in which merging would leave weights that nothing can train any more
 def measure_inference(model: nn.Module, prompts: Sequence[list[int]], device: torch.device) -> Inference:
     """Prefill and decode speed of the variants, and what the adapter costs.
 

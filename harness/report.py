@@ -82,6 +82,7 @@ def record_measurements(result: results.Result, memory: MemoryMeter, training: T
     info.accelerator_memory_reserved_99th = round(numpy.percentile(training.reserved, 99))
     speed.warmup_time, speed.warmup_steps = training.warmup_time, training.warmup_steps
     speed.train_tokens_per_second, speed.skipped_steps = training.tokens_per_second, training.skipped_steps
+    speed.samples_per_second = training.samples_per_second
     if training.step_seconds:
         speed.step_time_median = float(numpy.median(training.step_seconds))
         speed.step_time_p95 = float(numpy.percentile(training.step_seconds, 95))

@@ -58,7 +58,7 @@ class Metrics(_Section):
     memory_reserved_avg: float | None = Field(None, alias="mem reserved avg")
     elapsed_time: float | None = Field(None, alias="elapsed time")
     train_total_tokens: int | None = Field(None, alias="train total tokens")
-    forgetting: float | None = None
+    forgetting: float | None = Field(None, description="see the section of that name")
 
 
 class TrainInfo(_Section):
@@ -69,6 +69,9 @@ class TrainInfo(_Section):
     accelerator_memory_reserved_99th: int | None = None
     train_time: float = Field(0.0, description="of training steps after warm-up, device-synchronized")
     file_size: int | None = Field(None, description="weight files that save_pretrained wrote")
+    num_stored_params: int | None = Field(
+        None, description="in these files; fewer than were trained where a part serves training only"
+    )
     num_trainable_params: int | None = None
     num_total_params: int | None = None
     status: Status = "failed"
@@ -134,6 +137,7 @@ class Speed(_Section):
     warmup_steps: int | None = None
     eval_time: float | None = Field(None, description="all evaluations of valid and test")
     train_tokens_per_second: float | None = Field(None, description="non-padding tokens / train_time")
+    samples_per_second: float | None = Field(None, description="training rows / train_time")
     step_time_median: float | None = None
     step_time_p95: float | None = None
     base_eval_time: float | None = Field(None, description="of scoring the untouched base; null where it was known")
@@ -143,6 +147,39 @@ class Speed(_Section):
         "length at a time, in smaller batches than other methods",
     )
     skipped_steps: int = Field(0, description="steps whose float16 gradients overflowed; not trained on")
+
+
+class Compute(_Section):
+    """Arithmetic and energy of training; harness/flops.py counts, harness/nvml.py reads the GPU's meter."""
+
+    flops_per_token: float | None = Field(
+        None, description="of matrix products, forward and backward, per non-padding token; null for quantized bases"
+    )
+    flops_per_second: float | None = Field(None, description="flops_per_token x train_tokens_per_second")
+    matmul_flops_per_second: float | None = Field(
+        None, description="of a large matrix product on this GPU in the precision of training; null on a CPU"
+    )
+    matmul_share: float | None = Field(None, description="the one over the other")
+    energy: float | None = Field(
+        None, description="joules that the GPU drew in the whole run, evaluations included; null without NVML"
+    )
+
+
+class TokenLoss(_Section):
+    """Mean next-token loss in nats over so many tokens."""
+
+    loss: float
+    tokens: int
+
+
+class Forgetting(_Section):
+    """Next-token loss on text that has nothing to do with the task; harness/forgetting.py measures it."""
+
+    text: str = Field(description="where the text comes from")
+    tokens: int
+    base_loss: float = Field(description="nats per token, of the untouched base model")
+    loss: float | None = Field(None, description="after fine-tuning")
+    forgetting: float | None = Field(None, description="loss less base_loss")
 
 
 class TokenRates(_Section):
@@ -226,6 +263,9 @@ class Provenance(_Section):
     data_fingerprint: str | None = None
     config_fingerprint: str
     base_model_fingerprint: str | None = Field(None, description="of an embedded model's weight file")
+    shared_device: bool | None = Field(
+        None, description="whether another process was seen on the same GPU; null where nothing tells"
+    )
 
 
 class Result(_Section):
@@ -236,6 +276,7 @@ class Result(_Section):
     name: str
     seed: int
     overrides: dict[str, Any] = Field(default_factory=dict, description="what --set changed; empty when unmodified")
+    profile: bool = Field(False, description="random weights and tokens: speed, memory and storage only, no quality")
     run_info: RunInfo
     train_info: TrainInfo = Field(default_factory=TrainInfo)
     meta_info: MetaInfo
@@ -246,7 +287,9 @@ class Result(_Section):
     )
     memory_parts: MemoryParts = Field(default_factory=MemoryParts)
     speed: Speed = Field(default_factory=Speed)
+    compute: Compute = Field(default_factory=Compute)
     inference: Inference | None = None
+    forgetting: Forgetting | None = Field(None, description="null for encoder-decoder models")
     quality: Quality = Field(default_factory=Quality)
     provenance: Provenance
 
@@ -258,8 +301,11 @@ def file_name(result: Result) -> str:
 
 
 def result_path(output: Path, result: Result) -> Path:
-    """Where a successful, unmodified run belongs."""
-    return output / "results" / result.task.name / result.hardware["slug"] / f"{file_name(result)}.json"
+    """Where a successful, unmodified run belongs, or a profile."""
+    folder = output / "results"
+    if result.profile:
+        return folder / "profiles" / result.hardware["slug"] / f"{result.task.name}--{file_name(result)}.json"
+    return folder / result.task.name / result.hardware["slug"] / f"{file_name(result)}.json"
 
 
 def write_result(path: Path, result: Result, overwrite: bool = True) -> None:

@@ -27,6 +27,7 @@ class TrainingLog:
         self.warmup_time = 0.0
         self.train_time = 0.0
         self.timed_tokens = 0
+        self.timed_samples = 0
         self.total_tokens = 0
         self.samples = 0
         self.skipped_steps = 0
@@ -36,12 +37,14 @@ class TrainingLog:
         self.reserved: list[int] = []
         self._pending: list[torch.Tensor] = []
         self._pending_tokens = 0
+        self._pending_samples = 0
         self._line_start = (0, 0.0, 0)
 
     def add(self, loss: torch.Tensor, tokens: int, samples: int) -> None:
         """Notes one optimizer step; `loss` stays on the device."""
         self._pending.append(loss)
         self._pending_tokens += tokens
+        self._pending_samples += samples
         self.total_tokens += tokens
         self.samples += samples
         allocated, reserved = self.memory.now()
@@ -70,8 +73,9 @@ class TrainingLog:
         else:
             self.train_time += window.seconds
             self.timed_tokens += self._pending_tokens
+            self.timed_samples += self._pending_samples
             self.step_seconds += window.step_seconds
-        self._pending_tokens = 0
+        self._pending_tokens = self._pending_samples = 0
         finite = [loss for loss in losses if math.isfinite(loss)]
         if len(finite) < len(losses) and not (tolerate and finite):
             first = len(self.losses) - len(losses) + 1 + next(i for i, x in enumerate(losses) if not math.isfinite(x))
@@ -101,3 +105,8 @@ class TrainingLog:
     def tokens_per_second(self) -> float | None:
         """Non-padding tokens per second of training time, warm-up left out."""
         return self.timed_tokens / self.train_time if self.train_time else None
+
+    @property
+    def samples_per_second(self) -> float | None:
+        """Training rows per second of training time, warm-up left out."""
+        return self.timed_samples / self.train_time if self.train_time else None

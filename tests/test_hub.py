@@ -7,14 +7,16 @@ import shutil
 import subprocess
 import sys
 
+import datasets
 import pandas
 import pytest
 import torch
 from conftest import Outcome
-from hub import CREATED_AT, Hub, Repo
+from hub import CREATED_AT, Hub, Repo, parquet_repo
 from safetensors.torch import save
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from harness import forgetting
 from harness.embedded.word_problems import make_problems
 from harness.experiment import ROOT, read_experiment
 from harness.results import Result
@@ -71,9 +73,21 @@ def gsm8k() -> Repo:
     return Repo("datasets", pinned.repo_id, pinned.revision, files | {"README.md": card.encode()})
 
 
+def wikitext() -> Repo:
+    """Titles and paragraphs, as the real one has them in rows of their own."""
+    lines = [f" = Title {number} = \n" for number in range(5)]
+    lines += [
+        "",
+        *(f" The {number}th paragraph says that twelve apples cost four dollars . " * 8 for number in range(6)),
+    ]
+    pinned = forgetting.WIKITEXT
+    return parquet_repo(pinned.repo_id, pinned.revision,
+                        {pinned.config: {"test": [datasets.Dataset.from_dict({"text": lines})]}})  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def repos():
-    return tiny_llama(), metamath(), gsm8k()
+    return tiny_llama(), metamath(), gsm8k(), wikitext()
 
 
 @pytest.fixture
@@ -113,6 +127,9 @@ def test_the_flagship_runs_unmodified_and_again_offline(hub, run_against):
         dataset.repo_id: dataset.revision for dataset in TASK.DATASETS.values()
     }
     assert result.meta_info.model_info.created_at.startswith(CREATED_AT[:10])
+    assert forgetting.WIKITEXT.revision in result.forgetting.text
+    assert result.forgetting.tokens > 6 * 40
+    assert result.forgetting.loss > 0
     assert result.task.test_rows == 8
     assert result.task.valid_rows == 50
     assert result.run_info.train_config["dtype"] == "bfloat16"
@@ -127,12 +144,13 @@ def test_the_flagship_runs_unmodified_and_again_offline(hub, run_against):
     assert offline.json["provenance"]["data_fingerprint"] == outcome.json["provenance"]["data_fingerprint"]
 
 
-MODEL, TRAIN = "meta-llama/Llama-3.2-3B", "meta-math/MetaMathQA"
+MODEL, TRAIN, TEXT = "meta-llama/Llama-3.2-3B", "meta-math/MetaMathQA", forgetting.WIKITEXT.repo_id
 FAILURES = {
     "gated model, not logged in": ({MODEL: 401}, [MODEL, "accept", "hf auth login"]),
     "gated model, no access": ({MODEL: 403}, [MODEL, "accept"]),
     "model 500": ({MODEL: 500}, [MODEL, "500", "again"]),
     "dataset 500": ({TRAIN: 500}, [TRAIN, "again"]),
+    "held-out text 500": ({TEXT: 500}, [TEXT, "again"]),
     "gated dataset": ({TRAIN: 403}, [TRAIN, "accept"]),
     "connection dropped": ({MODEL: "drop"}, [MODEL, "connection"]),
     "download cut": ({f"{MODEL}/resolve/.*/model.safetensors": "cut"}, [MODEL, "connection"]),

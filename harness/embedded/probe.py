@@ -7,6 +7,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from harness.embedded import corpus
+from harness.forgetting import token_loss
 
 
 @dataclass(frozen=True)
@@ -27,23 +28,10 @@ def probe(
     return Probe(loss, arithmetic_accuracy(model, tokenizer, equations), documents, equations)
 
 
-@torch.inference_mode()
 def held_out_loss(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, count: int, batch: int = 64) -> float:
     """Return the mean loss in nats per token over `count` held-out documents, each closed by eos."""
-    texts = sorted((text + tokenizer.eos_token for text in corpus.held_out_documents(count)), key=len)
-    total = counted = 0.0
-    for first in range(0, len(texts), batch):
-        encoded = tokenizer(texts[first : first + batch], padding=True, padding_side="right", return_tensors="pt")
-        encoded = encoded.to(model.device)
-        labels = encoded.input_ids.masked_fill(encoded.attention_mask == 0, -100)[:, 1:]
-        # Prompt tuning puts logits of its virtual tokens in front of those of the text.
-        logits = model(input_ids=encoded.input_ids, attention_mask=encoded.attention_mask).logits
-        logits = logits[:, -encoded.input_ids.shape[1] : -1]
-        total += torch.nn.functional.cross_entropy(
-            logits.float().flatten(0, 1), labels.flatten(), reduction="sum"
-        ).item()
-        counted += int((labels != -100).sum())
-    return total / counted
+    texts = [text + tokenizer.eos_token for text in corpus.held_out_documents(count)]
+    return token_loss(model, tokenizer, texts, batch, max_tokens=None).loss
 
 
 @torch.inference_mode()

@@ -1,0 +1,45 @@
+"""What NVIDIA's management library says of the GPU as a whole: energy drawn, and who else computes on it.
+
+torch's allocator knows its own process only. Everything here is None where the library or the figure is missing.
+"""
+
+import os
+
+import pynvml
+import torch
+
+
+def energy(device: torch.device) -> float | None:
+    """Joules that the GPU has drawn since its driver was loaded; differences of it are what a run drew."""
+    handle = _handle(device)
+    try:
+        return None if handle is None else pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000
+    except pynvml.NVMLError:  # GPUs before Volta do not count
+        return None
+
+
+def other_processes(device: torch.device) -> int | None:
+    """How many other processes compute on the GPU now.
+
+    In a container the library may name this process by a number that it does not know itself by. So one process is
+    always taken for this one: to be asked only when this process has already allocated there.
+    """
+    handle = _handle(device)
+    try:
+        if handle is None:
+            return None
+        found = {process.pid for process in pynvml.nvmlDeviceGetComputeRunningProcesses(handle)}
+    except pynvml.NVMLError:
+        return None
+    return len(found - {os.getpid()}) if os.getpid() in found else max(len(found) - 1, 0)
+
+
+def _handle(device: torch.device) -> object | None:
+    """The library's own handle, by the device's UUID: CUDA_VISIBLE_DEVICES renumbers what torch sees."""
+    if device.type != "cuda":
+        return None
+    try:
+        pynvml.nvmlInit()
+        return pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(device).uuid}")
+    except (pynvml.NVMLError, AttributeError):  # no such library, or another maker's card under torch.cuda
+        return None
