@@ -3,6 +3,7 @@
     python run.py experiments/lora/embedded-llama-rank8               # the embedded model and data: runs anywhere
     python run.py experiments/lora/llama-3.2-3B-rank32 --seed 1       # needs a GPU and access to the model on the hub
     python run.py experiments/lora/llama-3.2-3B-rank32 --rehearse     # proves the folder works, on any machine
+    python run.py experiments/lora/llama-3.2-3B-rank32 --profile      # memory, speed, storage; no download, no quality
 
 A successful, unmodified run writes results/<Task>/<hardware>/<method>--<name>[--<subset>]--seed<k>.json. Every run
 leaves its log, adapter, predictions and JSON in runs/, however it ended. The page reads from top to bottom: load,
@@ -20,6 +21,7 @@ if __name__ == "__main__":
 import contextlib
 import dataclasses
 import json
+import shutil
 import signal
 import sys
 import tempfile
@@ -50,6 +52,7 @@ from harness.inference import BATCH_ROWS, measure_inference
 from harness.meters import MemoryMeter, synchronize
 from harness.metrics import Scores, majority_baseline, score_predictions
 from harness.optimizers import build_optimizer, build_scheduler, check_optimizer
+from harness.profiling import RandomEncoder, profile_of, random_base_model, random_splits
 from harness.rehearsal import ROWS, check_architecture, rehearsal_of
 from harness.report import adapter_summary, new_result, record_measurements, summary, write_predictions
 from harness.subsets import mean_over_subsets, run_subset, still_to_run
@@ -111,20 +114,12 @@ def load(run: Run) -> None:
     params, result, started = run.params, run.result, time.perf_counter()
     set_seed(params.seed)  # the only place: adapter initialization, data order and dropout follow from it
     log.info("loading %s (%s data) and %s", run.experiment.task, params.data_source, params.model_id)
-    look_up_repositories(run)
-    with run.memory.phase("load"):
-        run.splits = load_splits(run.task, params.data_source, result.task.subset)
-        if run.rehearsal:
-            run.splits = Splits(run.splits.train, run.splits.valid[:ROWS], run.splits.test[:ROWS])
-        with hub_errors(params.model_id, params.model_revision, "model"):
-            tokenizer = models.load_tokenizer(params, run.where)
-            base = models.load_base_model(params, tokenizer, run.device, run.where)
-        run.encoder = Encoder(tokenizer, params, base.config.is_encoder_decoder)
+    base = load_random(run) if result.profile else load_real(run)
     if params.loss_on == "all" and base.config.is_encoder_decoder:
         raise UserError(f'{run.where}: loss_on: "all" needs a causal model; use "target"')
     describe_splits(run)
     load_time = time.perf_counter() - started
-    if not run.rehearsal:
+    if not (run.rehearsal or result.profile):
         score_base(run, base)
         remember(run, base)
     values, config, started = run.experiment.adapter_config, None, time.perf_counter()
@@ -138,6 +133,30 @@ def load(run: Run) -> None:
     result.run_info.peft_config = adapter_summary(config)
     result.speed.load_time = load_time + time.perf_counter() - started
     watch_device(run)
+
+
+def load_real(run: Run) -> Any:
+    """Text, tokenizer and base model, from the hub or embedded; returns the base model."""
+    params, result = run.params, run.result
+    look_up_repositories(run)
+    with run.memory.phase("load"):
+        run.splits = load_splits(run.task, params.data_source, result.task.subset)
+        if run.rehearsal:
+            run.splits = Splits(run.splits.train, run.splits.valid[:ROWS], run.splits.test[:ROWS])
+        with hub_errors(params.model_id, params.model_revision, "model"):
+            tokenizer = models.load_tokenizer(params, run.where)
+            base = models.load_base_model(params, tokenizer, run.device, run.where)
+    run.encoder = Encoder(tokenizer, params, base.config.is_encoder_decoder)
+    return base
+
+
+def load_random(run: Run) -> Any:
+    """For a profile: random tokens in the task's lengths, and the base model's architecture with random weights."""
+    run.splits = random_splits(run.task, run.result.task.subset, run.params, display_path(run.experiment.task_folder))
+    with run.memory.phase("load"):
+        base = random_base_model(run.params, run.device, run.where)
+    run.encoder = RandomEncoder(base.config, run.params)
+    return base
 
 
 def watch_device(run: Run) -> None:
@@ -166,7 +185,8 @@ def describe_splits(run: Run) -> None:
     result.provenance.data_fingerprint = provenance.fingerprint(
         [name, row.prompt, row.target, row.reference] for name, rows in named.items() for row in rows
     )
-    result.quality.majority_baseline = majority_baseline(run.task, splits.train, splits.test)
+    if not result.profile:
+        result.quality.majority_baseline = majority_baseline(run.task, splits.train, splits.test)
 
 
 def score_base(run: Run, base: Any) -> None:
@@ -312,6 +332,9 @@ def optimizer_step(scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimize
 def validate(run: Run) -> None:
     """Scores the valid split and adds a line to the result's metrics."""
     training, line = run.training, run.training.line()
+    if run.result.profile:
+        run.result.train_info.metrics.append(line)
+        return
     scores, _, line.eval_time = evaluate(run, run.splits.valid[: run.params.valid_samples], "valid")
     line.valid_score = run.result.quality.valid_score = scores.mean
     line.valid_accuracy = scores.mean if run.task.METRIC.name == "accuracy" else None
@@ -391,6 +414,8 @@ def save(run: Run) -> None:
     files, info = list(target.glob("*.safetensors")), run.result.train_info
     info.file_size = sum(path.stat().st_size for path in files)
     info.num_stored_params = stored_parameters(files)
+    if run.result.profile:
+        shutil.rmtree(target)  # random numbers, many gigabytes of them under full fine-tuning
 
 
 def execute(run: Run) -> results.Status:
@@ -404,8 +429,9 @@ def execute(run: Run) -> results.Status:
         load(run)
         train(run)
         save(run)  # before the test: what hours of training made survives an evaluation that fails
-        test(run)
-        forget(run)
+        if not run.result.profile:
+            test(run)
+            forget(run)
         measure_costs(run)
         status = "success"
     except KeyboardInterrupt:
@@ -439,6 +465,7 @@ def prepare(
     output: Path,
     command: str = "",
     rehearsal: bool = False,
+    profile: bool = False,
 ) -> Run:
     """Checks what can be checked before anything loads."""
     check_optimizer(experiment.params, f"{display_path(experiment.folder)}/training_params.json")
@@ -446,6 +473,7 @@ def prepare(
         build_adapter_config(experiment.adapter_config, experiment.adapter_config_path, experiment.params)
     task = load_task(experiment.task_folder)
     result = new_result(experiment, task, subset, device, command)
+    result.profile = profile
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
     folder = output / "runs" / experiment.task / results.file_name(result) / stamp
     return Run(experiment, task, device, folder, result, MemoryMeter(device), time.perf_counter(), rehearsal)
@@ -497,9 +525,12 @@ def start(arguments: Any) -> int:
         return 0
     if experiment.adapter_config is not None and models.has_architecture(experiment.params.model_id):
         check_architecture(experiment)  # a config that does not fit should fail before anything is downloaded
+    if arguments.profile:
+        experiment = profile_of(experiment)
     command, output = " ".join(["python run.py", *arguments.given]), arguments.output.resolve()
     device = choose_device(arguments.device, touch=len(subsets) == 1)
-    runs = [prepare(experiment, subset, device, output, command) for subset in subsets]
+    profile = {"profile": arguments.profile}
+    runs = [prepare(experiment, subset, device, output, command, **profile) for subset in subsets]
     todo, codes = still_to_run(runs, output, arguments.overwrite, arguments.skip_existing), []
     if len(runs) == len(todo) == 1:
         return run_one(runs[0], output, arguments.overwrite)
@@ -507,7 +538,7 @@ def start(arguments: Any) -> int:
         codes.append(run_subset(run, arguments.given))
         if codes[-1] in (2, results.EXIT_CODES["cancelled"]):
             break
-    if len(runs) > 1:
+    if len(runs) > 1 and not arguments.profile:
         failed = [run for index, run in enumerate(todo) if index >= len(codes) or codes[index]]
         print(mean_over_subsets(runs, failed, output))
     return next((code for code in codes if code), 0)
@@ -519,7 +550,8 @@ def run_one(run: Run, output: Path, overwrite: bool) -> int:
     with log_to(run.folder / "log.txt"):
         status = execute(run)
     written, target = run.folder / "result.json", results.result_path(output, run.result)
-    if status == "success" and not run.experiment.overrides:
+    kept = ("success", "out_of_memory") if run.result.profile else ("success",)
+    if status in kept and not run.experiment.overrides:
         try:
             results.write_result(target, run.result, overwrite)
         except FileExistsError:

@@ -41,11 +41,18 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "is changed in a folder of its own). "
         "The result of such a modified run stays in runs/",
     )
-    parser.add_argument(
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
         "--rehearse",
         action="store_true",
         help="prove without GPU or hub that the folder works: apply it to its own model's architecture, "
         "then train a few steps on the embedded model",
+    )
+    instead.add_argument(
+        "--profile",
+        action="store_true",
+        help="measure memory, speed and storage on random weights, made from the base model's architecture: "
+        "no download, no quality; writes results/profiles/",
     )
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument("--overwrite", action="store_true", help="run although the result exists, and replace it")

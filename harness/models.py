@@ -87,9 +87,9 @@ def load_base_model(
     if config.model_type == "t5" and params.dtype == "float16":
         log.warning("%s: dtype: T5's activations overflow in float16, so that steps are skipped or answers garbled; "
                     "bfloat16 does not", where)  # fmt: skip
-    quantization = _quantization(params.dtype)
+    quantization = quantization_config(params.dtype)
     model = _load_weights(
-        _auto_class(config),
+        auto_class(config),
         name,
         config=config,
         trust_remote_code=False,
@@ -102,12 +102,19 @@ def load_base_model(
         device_map={"": device} if quantization else None,
         **pinned,
     )
+    return prepare_base_model(model, tokenizer, params, device)
+
+
+def prepare_base_model(
+    model: PreTrainedModel, tokenizer: Any, params: TrainingParams, device: torch.device
+) -> PreTrainedModel:
+    """What every base model goes through once it has its weights; returns it on the device, in evaluation mode."""
     for module in model.modules():
         # bitsandbytes repacks 4-bit weights for inference on some CPUs, and a packed layer passes no gradient on when
         # training continues after an evaluation.
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
-    if quantization is None:
+    if not getattr(model, "is_quantized", False):
         model.to(device)
     else:  # here rather than with the adapter, so that the untouched base is scored in the same arithmetic
         checkpointing = {"gradient_checkpointing_kwargs": {"use_reentrant": False}}
@@ -128,11 +135,13 @@ def _load_weights(auto_class: type, name: str, **arguments: Any) -> PreTrainedMo
         ) from None
 
 
-def _auto_class(config: PretrainedConfig) -> type:
+def auto_class(config: PretrainedConfig) -> type:
+    """The class of transformers that loads or builds such a base model."""
     return AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
 
 
-def _quantization(dtype: str) -> BitsAndBytesConfig | None:
+def quantization_config(dtype: str) -> BitsAndBytesConfig | None:
+    """How bitsandbytes is to store the base model's weights; None for a dtype that is no quantization."""
     if dtype == "int8":
         return BitsAndBytesConfig(load_in_8bit=True)
     if dtype == "int4":  # the settings of QLoRA (arXiv 2305.14314)
@@ -152,14 +161,14 @@ def shrunken_model(model_id: str, where: str) -> PreTrainedModel:
     if config.is_encoder_decoder:
         config.num_decoder_layers = config.num_hidden_layers
     config.bos_token_id = config.eos_token_id = config.pad_token_id = None
-    return _auto_class(config).from_config(config, dtype=torch.bfloat16)
+    return auto_class(config).from_config(config, dtype=torch.bfloat16)
 
 
 def meta_model(model_id: str, where: str) -> PreTrainedModel:
     """The architecture of a base model on the meta device: shapes and names without weights, memory or network."""
     config = architecture(model_id, where)
     with torch.device("meta"):
-        return _auto_class(config).from_config(config, dtype=torch.bfloat16)
+        return auto_class(config).from_config(config, dtype=torch.bfloat16)
 
 
 def architecture(model_id: str, where: str) -> PretrainedConfig:

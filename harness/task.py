@@ -57,12 +57,26 @@ class HubDataset:
     config: str | None = None
 
 
+@dataclass(frozen=True)
+class TokenLengths:
+    """How long a task's prompts and targets are, in tokens: median, and standard deviation of the logarithm.
+
+    For `--profile`, which trains on random tokens: lognormal lengths, cut as real ones are.
+    """
+
+    prompt_median: float
+    prompt_spread: float
+    target_median: float
+    target_spread: float
+
+
 class Task(Protocol):
     """The names that data.py defines. `DATASETS` lists everything loaded from the hub, by a short name.
 
-    Two more are optional. `SUBSETS: tuple[str, ...]` names parts of the task, each with a run and a result of its own;
-    load_splits(source, subset) is then told which. `summarize(predictions, references) -> dict[str, float]` gives
-    further figures of the whole test split, by name.
+    Three more are optional. `SUBSETS: tuple[str, ...]` names parts of the task, each with a run and a result of its
+    own; load_splits(source, subset) is then told which. `summarize(predictions, references) -> dict[str, float]` gives
+    further figures of the whole test split, by name. `TOKEN_LENGTHS: dict[str | None, TokenLengths]`, by subset (None
+    for a task without any), lets `--profile` draw samples of the task's lengths.
     """
 
     METRIC: Metric

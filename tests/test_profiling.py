@@ -1,0 +1,150 @@
+"""Profiles: the real experiments, unmodified, on architectures scaled down so that a CPU can train them."""
+
+import json
+
+import pytest
+from conftest import Outcome
+
+import run
+from harness import models, profiles
+from harness.batches import Sample
+from harness.experiment import ROOT, read_experiment
+from harness.profiling import STEPS, RandomEncoder, profile_of, random_splits
+from harness.results import Result, read_result
+from harness.task import load_task
+
+CONTENT = ROOT / "method_comparison"
+FLAGSHIP = CONTENT / "MetaMathQA/experiments/lora/llama-3.2-3B-rank32"
+SMALL = {
+    "meta-llama--Llama-3.2-3B": {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "head_dim": 16,
+                                 "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 300,
+                                 "bos_token_id": 1, "eos_token_id": 2},
+    "google-t5--t5-large": {"d_model": 64, "d_ff": 128, "d_kv": 16, "num_layers": 2, "num_decoder_layers": 2,
+                            "num_heads": 4, "vocab_size": 300},
+}  # fmt: skip
+SHORT = ["--set", "max_seq_length=64"]
+
+
+@pytest.fixture
+def scaled_down(tmp_path, monkeypatch):
+    """Architectures of the real names, with small sizes; profiles of two steps."""
+    folder = tmp_path / "architectures"
+    folder.mkdir()
+    for name, sizes in SMALL.items():
+        config = json.loads((models.ARCHITECTURES / f"{name}.json").read_text())
+        (folder / f"{name}.json").write_text(json.dumps(config | sizes))
+    monkeypatch.setattr(models, "ARCHITECTURES", folder)
+    monkeypatch.setattr("harness.profiling.STEPS", 2)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+def profile(experiment, output, *arguments):
+    code = run.main([str(experiment), "--profile", "--device", "cpu", "--output", str(output), *arguments])
+    return Outcome(code, output)
+
+
+@pytest.mark.parametrize("method", ["lora/llama-3.2-3B-rank32", "prompt_tuning", "prefixtuning", "ia3", "ln_tuning",
+                                    "full-finetuning"])  # fmt: skip
+def test_every_method_has_a_profile(method, scaled_down, tmp_path):
+    (experiment,) = CONTENT.glob(f"MetaMathQA/experiments/{method}" + ("" if "/" in method else "/llama*"))
+    outcome = profile(experiment, tmp_path)
+    assert outcome.code == 0
+    (path,) = (tmp_path / "results" / "profiles").glob("*/MetaMathQA--*.json")
+    result = read_result(path)
+    assert result.profile
+    assert result.quality.test_score is None
+    assert result.quality.base_score is None
+    assert result.forgetting is None
+    assert result.train_info.status == "success"
+    assert result.train_info.file_size >= result.train_info.num_stored_params
+    assert result.train_info.num_trainable_params > 0
+    assert result.memory_parts.gradients > 0
+    assert result.memory["train"].reserved > 0
+    assert result.speed.samples_per_second > 0
+    assert result.compute.flops_per_token > 0
+    assert result.inference.overhead_unmerged.median > 0
+    assert not list(outcome.folder.glob("*/*.safetensors")), "random weights are not kept"
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int4"])
+def test_a_quantized_base_is_packed_as_a_real_one(dtype, scaled_down, tmp_path):
+    plain = profile(FLAGSHIP, tmp_path / "plain", *SHORT).json
+    packed = profile(FLAGSHIP, tmp_path / dtype, *SHORT, "--set", f"dtype={dtype}").json
+    assert packed["train_info"]["status"] == "success"
+    # quantized linear weights, and the same embeddings and norms, which preparation turned into float32
+    assert packed["train_info"]["num_trainable_params"] == plain["train_info"]["num_trainable_params"]
+    assert packed["memory_parts"]["base_weights"] != plain["memory_parts"]["base_weights"]
+    assert packed["compute"]["flops_per_token"] is None
+
+
+def test_t5_and_one_subset(scaled_down, tmp_path):
+    outcome = profile(CONTENT / "SuperGLUE/experiments/lora/t5-large-qv-rank8", tmp_path, "--subset", "copa")
+    assert outcome.code == 0
+    assert [path.name for path in tmp_path.glob("results/profiles/*/*")] == [
+        "SuperGLUE--lora--t5-large-qv-rank8--copa--seed0.json"
+    ]
+
+
+def test_out_of_memory_is_a_profile_too(scaled_down, tmp_path, monkeypatch):
+    def exhaust(*_):
+        raise MemoryError("no more")
+
+    monkeypatch.setattr(run, "build_optimizer", exhaust)
+    outcome = profile(FLAGSHIP, tmp_path)
+    assert outcome.code == 3
+    (path,) = (tmp_path / "results" / "profiles").glob("*/*.json")
+    result = read_result(path)
+    assert result.train_info.status == "out_of_memory"
+    assert "load" in result.memory
+    assert "out of memory" in profiles.profiles_table([result])
+
+
+def test_modified_profiles_and_existing_ones(scaled_down, tmp_path, capsys):
+    assert profile(FLAGSHIP, tmp_path, *SHORT).code == 0
+    assert not (tmp_path / "results").exists(), "modified by --set"
+    assert profile(FLAGSHIP, tmp_path).code == 0
+    assert profile(FLAGSHIP, tmp_path).code == 2
+    assert "exists" in capsys.readouterr().err
+    assert profile(FLAGSHIP, tmp_path, "--skip-existing").code == 0
+    profiles.main(["--table", "--output", str(tmp_path)])
+    printed = capsys.readouterr().out
+    assert "meta-llama/Llama-3.2-3B" in printed
+    assert "lora/llama-3.2-3B-rank32" in printed
+
+
+@pytest.mark.parametrize("task", sorted(path.name for path in CONTENT.iterdir() if path.is_dir()))
+def test_lengths_are_the_tasks_and_cut_alike(task):
+    experiments = sorted((CONTENT / task / "experiments").glob("lora/*"))
+    folder = next(path for path in experiments if "embedded" not in path.name)
+    experiment, content = profile_of(read_experiment(folder)), load_task(CONTENT / task)
+    params = experiment.params
+    assert params.max_steps == STEPS
+    config = models.architecture(params.model_id, "test")
+    encoder = RandomEncoder(config, params)
+    for subset, lengths in content.TOKEN_LENGTHS.items():
+        splits = random_splits(content, subset, params, task)
+        assert len(splits.train) == STEPS * params.batch_size * params.gradient_accumulation_steps
+        samples = [encoder.encode(row) for row in splits.train]
+        prompts = sorted(int(row.prompt) for row in splits.train)
+        assert prompts[len(prompts) // 2] == pytest.approx(lengths.prompt_median, rel=0.2)
+        room = params.max_seq_length
+        assert all(isinstance(sample, Sample) and sample.target[-1] == config.eos_token_id for sample in samples)
+        assert max(len(sample.prompt) for sample in samples) <= room
+        assert config.is_encoder_decoder or max(map(len, samples)) <= room
+        assert params.max_target_length is None or max(len(s.target) for s in samples) <= params.max_target_length
+        assert encoder.encode(splits.train[0]) == samples[0], "the same row has the same tokens"
+
+
+def test_metamathqa_has_the_published_mean():
+    folder = CONTENT / "MetaMathQA/experiments/lora/llama-3.2-3B-rank32"
+    params = profile_of(read_experiment(folder)).params
+    encoder = RandomEncoder(models.architecture(params.model_id, "test"), params)
+    task = load_task(CONTENT / "MetaMathQA")
+    rows = [row for seed in range(20)
+            for row in random_splits(task, None, params.model_copy(update={"seed": seed}), "").train]  # fmt: skip
+    mean = sum(len(encoder.encode(row)) for row in rows) / len(rows)
+    assert mean == pytest.approx(4_197_579 / 20_000, rel=0.05)
+
+
+def test_the_schema_knows_profiles():
+    assert Result.model_fields["profile"].default is False
