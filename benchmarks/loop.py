@@ -33,7 +33,12 @@ from harness.devices import choose_device  # noqa: E402
 from harness.models import quiet_libraries  # noqa: E402
 
 OURS = "run.py"
-TARGETS = {"bare": 0.97, "Trainer": 1.3, "plain generate": 1.3}  # of the ratio ours / theirs
+TARGETS = {
+    "run.py, unmeasured": 0.98,
+    "bare": 0.97,
+    "Trainer": 1.3,
+    "plain generate": 1.3,
+}  # of the ratio ours / theirs
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import MagicMock, patch
 
 import torch
 from transformers import DataCollatorForSeq2Seq, Trainer, TrainerCallback, TrainingArguments
@@ -14,7 +14,9 @@ from transformers import DataCollatorForSeq2Seq, Trainer, TrainerCallback, Train
 import run as runner
 from harness.batches import IGNORED, collate, effective_batches
 from harness.experiment import find_experiment, read_experiment
-from harness.meters import synchronize
+from harness.meters import Window, synchronize
+from harness.results import MemoryParts
+from harness.training_log import TrainingLog
 
 EXPERIMENT = "method_comparison/MetaMathQA/experiments/lora/embedded-llama-rank8"  # r 8 on every linear layer
 
@@ -79,6 +81,7 @@ class Arena:
         return {
             "run.py": lambda: train_ours(self),
             "run.py, compiled": lambda: train_ours(self, compiled=True),
+            "run.py, unmeasured": lambda: train_unmeasured(self),
             "bare": lambda: train_bare(self),
             "Trainer": lambda: train_trainer(self),
             "Trainer, group_by_length": lambda: train_trainer(self, train_sampling_strategy="group_by_length"),
@@ -103,6 +106,24 @@ def train_ours(arena: Arena, compiled: bool = False) -> float:
     ):
         runner.train(current)
     return watch.rate([batch.tokens for batch in arena.batches])
+
+
+class _Unmeasured(TrainingLog):
+    """Keeps the losses, and neither times nor weighs anything."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.timer = MagicMock(**{"edge.return_value": Window(0.0)})
+        self.memory = MagicMock(**{"now.return_value": (0, 0)})
+
+
+def train_unmeasured(arena: Arena) -> float:
+    """run.train without its meters: what is left of it when no step is timed and no memory is read."""
+    with (
+        patch.object(runner, "TrainingLog", _Unmeasured),
+        patch.object(runner, "memory_parts", lambda *_: MemoryParts()),
+    ):
+        return train_ours(arena)
 
 
 def train_bare(arena: Arena) -> float:

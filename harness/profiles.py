@@ -16,49 +16,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from harness.costs import costs_table
 from harness.experiment import ROOT, all_experiments, display_path
 from harness.results import EXIT_CODES, Result, read_result
-from harness.units import human_bytes
-
-COLUMNS = ["task", "experiment", "trained parameters", "storage", "peak memory", "base weights", "gradients and state"]
-COLUMNS += ["remainder", "tokens/s", "MFLOP per token", "of matmul rate", "overhead", "merged"]
-
-
-def profiles_table(profiles: Sequence[Result]) -> str:
-    """Markdown for profiles of one device and base model, those that need least memory first."""
-    lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
-    return "\n".join(lines + [f"| {' | '.join(_cells(result))} |" for result in sorted(profiles, key=_peak)])
-
-
-def _peak(result: Result) -> float:
-    known = result.train_info.status == "success"
-    return result.memory["train"].reserved if known else float("inf")
-
-
-def _cells(result: Result) -> list[str]:
-    info, parts, inference = result.train_info, result.memory_parts, result.inference
-    peak = result.memory["train"].reserved if "train" in result.memory else None
-    held = None if parts.gradients is None else parts.gradients + parts.optimizer_state
-    share, flops = result.compute.matmul_share, result.compute.flops_per_token
-    return [
-        "/".join(filter(None, (result.task.name, result.task.subset))),
-        result.run_info.experiment_name,
-        _number(info.num_trainable_params, "{:,}"),
-        human_bytes(info.file_size),
-        human_bytes(peak) if info.status == "success" else f"out of memory (saw {human_bytes(peak)})",
-        human_bytes(parts.base_weights),
-        human_bytes(held),
-        human_bytes(parts.remainder),
-        _number(result.speed.train_tokens_per_second, "{:,.0f}"),
-        _number(None if flops is None else flops / 1e6, "{:,.0f}"),
-        _number(None if share is None else 100 * share, "{:.0f} %"),
-        _number(inference and inference.overhead_unmerged.median, "{:.2f}"),
-        _number(inference and inference.overhead_merged and inference.overhead_merged.median, "{:.2f}"),
-    ]
-
-
-def _number(value: float | None, form: str) -> str:
-    return "not measured" if value is None else form.format(value)
 
 
 def profile_all(folders: Sequence[Path], extra: Sequence[str]) -> list[str]:
@@ -76,13 +36,15 @@ def profile_all(folders: Sequence[Path], extra: Sequence[str]) -> list[str]:
 
 def print_tables(output: Path) -> None:
     """Prints a table for each device and base model that results/profiles/ has profiles of."""
-    groups: dict[tuple[str, str], list[Result]] = defaultdict(list)
+    groups: dict[tuple[str, str, str], list[Result]] = defaultdict(list)
     for path in sorted((output / "results" / "profiles").glob("*/*.json")):
         result = read_result(path)
         config, hardware = result.run_info.train_config, result.hardware
-        groups[hardware["accelerator"] or f"{hardware['slug']} ({hardware['cpu']})", config["model_id"]].append(result)
-    for (device, model), profiles in groups.items():
-        print(f"{model} on {device}, random weights:\n\n{profiles_table(profiles)}\n")
+        device = hardware["accelerator"] or f"{hardware['slug']} ({hardware['cpu']})"
+        task = "/".join(filter(None, (result.task.name, result.task.subset)))
+        groups[task, config["model_id"], device].append(result)
+    for (task, model, device), profiles in groups.items():
+        print(f"{task}, {model} on {device}, random weights:\n\n{costs_table(profiles)}\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -3,8 +3,8 @@
     python -m harness.table <Task> embedded
 
 prints the results whose experiment (<method>/<name>) contains "embedded", best first, those in results/ that are not
-committed included. Results of different protocols, base models or hardware make tables of their own; so do subsets,
-and one more table has their means.
+committed included; with --costs, what each of them costs (harness/costs.py). Results of different protocols, base
+models or hardware make tables of their own; so do subsets, and one more table has their means.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.costs import costs_table
 from harness.experiment import ROOT
 from harness.results import Result, read_result
 from harness.units import human_bytes
@@ -126,6 +127,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m harness.table", description=__doc__.splitlines()[0])
     parser.add_argument("task")
     parser.add_argument("pattern", nargs="?", default="", help="part of the experiment's name")
+    parser.add_argument("--costs", action="store_true", help="memory, speed, storage and inference instead of scores")
     arguments = parser.parse_args()
     groups = load_groups(arguments.task, arguments.pattern)
     if not groups:
@@ -138,8 +140,8 @@ def main() -> None:
             name = f"{subset}: protocol" if subset else "Protocol"
             print(f"{name} {protocol}, {model}, {hardware} ({processor}), seeds {seeds}, "
                   f"{part[0].task.test_rows} test rows:\n")  # fmt: skip
-            print(results_table(part) + "\n")
-        if len(subsets) > 1:
+            print((costs_table if arguments.costs else results_table)(part) + "\n")
+        if len(subsets) > 1 and not arguments.costs:
             print(f"Mean over subsets, {group[0].task.metric} %:\n\n{means_table(group)}\n")
 
 

@@ -8,6 +8,7 @@ from conftest import Outcome
 import run
 from harness import models, profiles
 from harness.batches import Sample
+from harness.costs import costs_table
 from harness.experiment import ROOT, read_experiment
 from harness.profiling import STEPS, RandomEncoder, profile_of, random_splits
 from harness.results import Result, read_result
@@ -96,7 +97,7 @@ def test_out_of_memory_is_a_profile_too(scaled_down, tmp_path, monkeypatch):
     result = read_result(path)
     assert result.train_info.status == "out_of_memory"
     assert "load" in result.memory
-    assert "out of memory" in profiles.profiles_table([result])
+    assert "out of memory" in costs_table([result])
 
 
 def test_modified_profiles_and_existing_ones(scaled_down, tmp_path, capsys):

@@ -1,6 +1,7 @@
 """The Markdown tables, from results made by hand."""
 
-from harness.results import Result
+from harness.costs import costs_table
+from harness.results import MemoryParts, Result
 from harness.table import means_table, results_table
 
 
@@ -45,3 +46,23 @@ def test_the_mean_over_subsets_is_that_of_its_cells():
         "| lora/a | 80.0 | 60.0 | 70.0 | 0.0 |",
         "| lora/incomplete | 90.0 |  |  |  |",
     ]
+
+
+def test_costs_are_medians_and_what_nobody_measured_is_no_column():
+    runs = [result("small", 0.5, seed) for seed in range(3)]
+    for memory, run in zip((3072, 1024, 2048), runs, strict=True):
+        run.memory["train"].reserved = memory
+        run.memory_parts = MemoryParts(
+            base_weights=512, trained_weights=4, gradients=4, optimizer_state=8, remainder=0
+        )
+    large = result("large", 0.5)
+    large.train_info.status = "out_of_memory"
+    table = costs_table([large, *runs]).splitlines()
+    columns = [cell.strip() for cell in table[0].split("|")[1:-1]]
+    assert columns == ["experiment", "trained parameters", "storage", "peak memory", "base weights",
+                       "trained weights", "gradients", "optimizer", "remainder", "tokens/s"]  # fmt: skip
+    first, last = ([cell.strip() for cell in line.split("|")[1:-1]] for line in table[2:])
+    assert first == ["lora/small", "7", "2.0 KiB", "2.0 KiB", "512 B", "4 B", "4 B", "8 B", "0 B", "10"]
+    assert last[0] == "lora/large"
+    assert last[3] == "out of memory"
+    assert last[4] == "not measured"
