@@ -43,12 +43,11 @@ from harness.batches import Batch, Encoder, collate, effective_batches, needed_r
 from harness.devices import choose_device, is_out_of_memory
 from harness.errors import UserError
 from harness.experiment import Experiment, display_path, find_experiment, read_experiment
-from harness.flops import flops_per_token, matrix_product_rate, median_sample
+from harness.flops import median_sample
 from harness.footprint import memory_parts, stored_parameters
-from harness.forgetting import held_out_texts, text_source, token_loss
 from harness.generation import generate
 from harness.hub import hub_errors, look_up
-from harness.inference import BATCH_ROWS, measure_inference
+from harness.measuring import forget, measure_costs, remember, watch_device
 from harness.meters import MemoryMeter, synchronize
 from harness.metrics import Scores, majority_baseline, score_predictions
 from harness.optimizers import build_optimizer, build_scheduler, check_optimizer
@@ -159,15 +158,6 @@ def load_random(run: Run) -> Any:
     return base
 
 
-def watch_device(run: Run) -> None:
-    """Notes whether another process computes on the same GPU, and warns the first time."""
-    others, origin = nvml.other_processes(run.device), run.result.provenance
-    if others and not origin.shared_device:
-        log.warning("%d other process(es) compute on this GPU: memory and speed are not this run's alone", others)
-    if others is not None:
-        origin.shared_device = bool(others or origin.shared_device)
-
-
 def look_up_repositories(run: Run) -> None:
     """Asks the hub for model and datasets at their pinned revisions, and notes what it says."""
     origin, params = run.result.meta_info, run.params
@@ -207,24 +197,6 @@ def score_base(run: Run, base: Any) -> None:
         results.write_atomically(cache, json.dumps(known))
     quality.base_score, quality.base_invalid_rate = known["score"], known["invalid_rate"]
     log.info("untouched base model: %s %.1f %%", run.task.METRIC.name, 100 * known["score"])
-
-
-def remember(run: Run, base: Any) -> None:
-    """Notes how well the untouched base model predicts text that has nothing to do with the task."""
-    if base.config.is_encoder_decoder:
-        return
-    run.held_out = held_out_texts(run.params)
-    before = held_out_loss(run, base)
-    run.result.forgetting = results.Forgetting(
-        text=text_source(run.params), tokens=before.tokens, base_loss=before.loss
-    )
-
-
-def held_out_loss(run: Run, model: Any) -> results.TokenLoss:
-    """Next-token loss on the held-out text."""
-    model.eval()
-    with run.memory.phase("forgetting"), run.autocast():
-        return token_loss(model, run.encoder.tokenizer, run.held_out)
 
 
 def evaluate(run: Run, rows: list[Row], description: str) -> tuple[Scores, Any, float]:
@@ -381,30 +353,6 @@ def test(run: Run) -> None:
     )
 
 
-def forget(run: Run) -> None:
-    """Measures what the model lost of what it could do before."""
-    forgetting = run.result.forgetting
-    if forgetting is not None:
-        forgetting.loss = held_out_loss(run, run.model).loss
-        forgetting.forgetting = forgetting.loss - forgetting.base_loss
-        run.result.train_info.metrics[-1].forgetting = forgetting.forgetting
-
-
-def measure_costs(run: Run) -> None:
-    """How fast the model answers, beside its base and merged, and what arithmetic a training step takes."""
-    prompts = [run.encoder.encode_prompt(row.prompt)[0] for row in run.splits.test[:BATCH_ROWS]]
-    with run.memory.phase("inference"), run.autocast():
-        run.result.inference = measure_inference(run.model, prompts, run.device)
-    compute, tokens_per_second = run.result.compute, run.training.tokens_per_second
-    compute.flops_per_token = flops_per_token(run.model, run.typical, run.device, run.autocast())
-    if compute.flops_per_token is not None and tokens_per_second is not None:
-        compute.flops_per_second = compute.flops_per_token * tokens_per_second
-    compute.matmul_flops_per_second = matrix_product_rate(run.device, run.matmul_dtype)
-    if compute.flops_per_second is not None and compute.matmul_flops_per_second is not None:
-        compute.matmul_share = compute.flops_per_second / compute.matmul_flops_per_second
-    watch_device(run)
-
-
 def save(run: Run) -> None:
     """Saves what was trained, as a user would, and weighs it."""
     target = run.folder / ("adapter" if run.experiment.adapter_config is not None else "model")
@@ -451,8 +399,9 @@ def execute(run: Run) -> results.Status:
             error_msg = traceback.format_exc()
         run.result.train_info.status, run.result.run_info.error_msg = status, error_msg
         run.result.run_info.total_time = time.perf_counter() - run.started
-        if drawn_before is not None:
-            run.result.compute.energy = nvml.energy(run.device) - drawn_before
+        drawn_after = nvml.energy(run.device)
+        if None not in (drawn_before, drawn_after):
+            run.result.compute.energy = drawn_after - drawn_before
         record_measurements(run.result, run.memory, run.training)
         results.write_result(result_file, run.result)
     return status

@@ -7,7 +7,6 @@ import pynvml
 import pytest
 import torch
 
-import run
 from harness import nvml
 
 GPU = torch.device("cuda")
@@ -60,8 +59,8 @@ def test_a_card_that_does_not_tell(library, monkeypatch):
 def test_a_run_says_that_it_was_not_alone(run_main, monkeypatch, capsys):
     drawn = iter([100.0, 350.0])
     others = iter([0, 2])
-    monkeypatch.setattr(run.nvml, "energy", lambda device: next(drawn))
-    monkeypatch.setattr(run.nvml, "other_processes", lambda device: next(others))
+    monkeypatch.setattr(nvml, "energy", lambda device: next(drawn))
+    monkeypatch.setattr(nvml, "other_processes", lambda device: next(others))
     outcome = run_main()
     assert outcome.json["compute"]["energy"] == 250
     assert outcome.json["provenance"]["shared_device"] is True
