@@ -40,10 +40,8 @@ def flops_per_token(
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     if getattr(base, "is_quantized", False) or base.config._attn_implementation in BLIND_ATTENTION:
         return None
-    accelerator = (
-        "cuda" if device.type == "cpu" else device.type
-    )  # with no devices of it, the CPU's state alone is kept
-    keeping = torch.random.fork_rng([] if device.type == "cpu" else [device], device_type=accelerator)
+    seeded = [device] if device.type in ("cuda", "xpu") else []  # the CPU's state is kept in any case
+    keeping = torch.random.fork_rng(seeded, device_type=device.type if seeded else "cuda")
     model.train()
     with keeping, FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         with autocast:
