@@ -1,0 +1,56 @@
+"""What the Choose page answers with: experiments with reasons, in one ranking per comparable group."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas
+
+from harness.dashboard.rules import Rule
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One experiment: `rank` None where it is not ranked, `tied` None where nothing tells it from the best or not.
+
+    `headline` has the figure that decides the order, `reasons` a sentence for each need and for the tie, `figures` the
+    raw values by column.
+    """
+
+    experiment: str
+    verdict: str
+    reasons: tuple[str, ...]
+    headline: str = ""
+    rank: int | None = None
+    tied: bool | None = None
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """One comparable group. `unknown` are experiments of which a figure that is needed was not measured."""
+
+    title: str
+    group: str
+    kept: tuple[Choice, ...]
+    unknown: tuple[Choice, ...]
+    dropped: tuple[Choice, ...]
+    notes: tuple[str, ...]
+
+    def table(self) -> pandas.DataFrame:
+        """One row per experiment, the kept ones first: rank, experiment, verdict, figure, why."""
+        rows = [
+            (one.rank, one.experiment, one.verdict, one.headline, "; ".join(one.reasons))
+            for one in (*self.kept, *self.unknown, *self.dropped)
+        ]
+        table = pandas.DataFrame(rows, columns=["rank", "experiment", "verdict", "figure", "why"])
+        return table.astype({"rank": "Int64"})
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Rankings, one per group; `rules` of thumb, which are no measurements, only where these do not answer."""
+
+    rankings: tuple[Ranking, ...]
+    rules: tuple[Rule, ...]
+    notes: tuple[str, ...]

@@ -1,0 +1,99 @@
+"""Claims of the literature as data; a new claim is one entry of CLAIMS and one small function of checks.py."""
+
+from harness.dashboard import checks
+from harness.dashboard.checks import CLOSE, FEWEST, GOOD_PROXY, LITTLE_SAVED, SLACK, SPARSE, STRONG
+from harness.dashboard.findings import Claim
+
+CLAIMS: tuple[Claim, ...] = (
+    Claim(
+        "lora-close",
+        "LoRA comes close to full fine-tuning",
+        "LoRA falls short of full fine-tuning by less than 2 points, or beats it.",
+        "Hu et al. 2021, LoRA: Low-Rank Adaptation of Large Language Models: on a par with full fine-tuning or better "
+        "on GPT-3 and GPT-2; Biderman et al. 2024, LoRA Learns Less and Forgets Less (arXiv 2405.09673), disagree for "
+        "code and mathematics",
+        "https://arxiv.org/abs/2106.09685",
+        f"Holds where the whole interval of the difference lies above -{100 * CLOSE:.0f} points, does not hold where "
+        "it lies below; against the best full fine-tuning there is.",
+        "scores of LoRA and of full fine-tuning, two seeds each, on one task, model and hardware",
+        checks.lora_is_close,
+    ),
+    Claim(
+        "merged-lora-free",
+        "Merged LoRA costs nothing at inference",
+        "A model with LoRA merged into its weights decodes as fast as the base model.",
+        "Hu et al. 2021, LoRA: no additional inference latency",
+        "https://arxiv.org/abs/2106.09685",
+        f"Holds where the whole interval of the decoding time over the base's lies below {SLACK:.2f}; the margin is "
+        "for what timing cannot tell apart.",
+        "the decoding speed of merged LoRA in two runs",
+        checks.merged_lora_is_free,
+    ),
+    Claim(
+        "norms-strong",
+        "Tuning layer norms is a strong, cheap baseline",
+        "Tuning only the norms comes within 5 points of the best adapter and trains fewer parameters.",
+        "Zhao et al. 2023, Tuning LayerNorm in Attention (arXiv 2312.11420), on multi-modal models; Qi et al. 2022, "
+        "Parameter-Efficient Tuning on Layer Normalization (arXiv 2211.08682)",
+        "https://arxiv.org/abs/2312.11420",
+        f"Holds where the whole interval of the difference lies above -{100 * STRONG:.0f} points and fewer parameters "
+        "are trained than in the best other adapter.",
+        "scores of LN tuning and of another adapter, two seeds each, on one task, model and hardware",
+        checks.norms_are_a_strong_baseline,
+    ),
+    Claim(
+        "prompts-seed",
+        "Prompt tuning is sensitive to the seed",
+        "Scores of prompt tuning differ more between seeds than those of other methods.",
+        "Chen et al. 2023, PTP: Boosting Stability and Performance of Prompt Tuning: scores vary much with the seed",
+        "https://arxiv.org/abs/2305.02423",
+        "Holds where the whole interval of the ratio of standard deviations lies above 1; the others are pooled, as "
+        "if all had one spread, and scores count as normal around their means.",
+        "scores of prompt tuning and of another method, two seeds each; three seeds decide only very large ratios",
+        checks.prompts_depend_on_the_seed,
+    ),
+    Claim(
+        "sparse-memory",
+        "Sparse methods save little memory over LoRA",
+        "A sparse method needs more than 90 % of the memory of LoRA with about as many trained parameters.",
+        "Shen et al. 2024, Expanding Sparse Tuning for Low Memory Usage: whole weight matrices stay in the optimizer; "
+        "Bhardwaj et al. 2024, Sparse High Rank Adapters (arXiv 2406.13175), claim less memory than LoRA",
+        "https://arxiv.org/abs/2411.01800",
+        f"Holds where the whole interval of the ratio of peak memory lies above {LITTLE_SAVED:.2f}.",
+        f"a sparse method (such as {SPARSE[0]}) and LoRA on one task, model and hardware; none is measured by default",
+        checks.sparse_saves_little,
+    ),
+    Claim(
+        "modules-slow",
+        "Added modules slow small models",
+        "On models below a billion parameters, an unmerged adapter slows decoding by more than 5 %.",
+        "Hu et al. 2021, LoRA, section 3: adapter layers add latency at small batch sizes on GPT-2 medium; Mundra et "
+        "al. 2023, A Comprehensive Analysis of Adapter Efficiency (arXiv 2305.07491)",
+        "https://arxiv.org/abs/2106.09685",
+        f"Holds where the whole interval of the decoding time over the base's lies above {SLACK:.2f}.",
+        "the decoding speed of unmerged adapters on a model below a billion parameters, in two runs",
+        checks.modules_slow_small_models,
+    ),
+    Claim(
+        "parameters-proxy",
+        "The number of trained parameters is a poor proxy for memory and speed",
+        "Ordering adapters by trained parameters does not order them by memory or by training time.",
+        "PEFT's documentation, Memory Efficient Training: parameter-efficient is not automatically memory-efficient; "
+        "Lialin et al. 2023, Scaling Down to Scale Up (arXiv 2303.15647), compare methods by their real efficiency",
+        "https://huggingface.co/docs/peft/main/developer_guides/memory_efficient_training",
+        f"Holds where the whole interval of Spearman's correlation over adapters lies below {GOOD_PROXY}, does not "
+        "hold where it lies above; the adapters at hand count as a sample of those there are.",
+        f"{FEWEST} adapters on one task, model and hardware",
+        checks.parameters_are_a_poor_proxy,
+    ),
+    Claim(
+        "lora-forgets-less",
+        "LoRA forgets less than full fine-tuning",
+        "The loss on unrelated text rises less with LoRA than with full fine-tuning.",
+        "Biderman et al. 2024, LoRA Learns Less and Forgets Less",
+        "https://arxiv.org/abs/2405.09673",
+        "Holds where the whole interval of the difference in loss lies below zero.",
+        "forgetting of LoRA and of full fine-tuning, two seeds each, on one task, model and hardware",
+        checks.lora_forgets_less,
+    ),
+)

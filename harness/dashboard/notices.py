@@ -1,0 +1,99 @@
+"""What a reader must know before comparing the rows that are shown."""
+
+from collections.abc import Iterable
+
+import pandas
+
+from harness.dashboard.fields import FOREIGN
+
+
+def notices(experiments: pandas.DataFrame) -> list[str]:
+    """Warnings, one sentence each: what the rows mix, and which of them are not ranked and why."""
+    comparable = experiments[(experiments["status"] == "success") & ~experiments["modified"]]
+    found = [*_mixtures(comparable), *_data(experiments[experiments["ranked"]]), *_versions(experiments)]
+    found += [*_seeds_that_differ(experiments), *_left_out(experiments)]
+    shared = int(experiments["shared_device"].sum())
+    if shared:
+        found.append(f"{_rows(shared)} measured while another process used the same GPU: do not trust their speed.")
+    return found
+
+
+def _mixtures(rows: pandas.DataFrame) -> Iterable[str]:
+    protocols = sorted(set(rows["protocol"]))
+    if FOREIGN in protocols:
+        yield "Results of another harness, of a protocol of its own, are shown beside ours: never ranked with ours."
+    ours = [protocol for protocol in protocols if protocol != FOREIGN]
+    if len(ours) > 1:
+        yield f"Protocols {_listed(ours)} are mixed: results of different protocols are not comparable."
+    hardware = sorted(set(rows["hardware"]))
+    if len(hardware) > 1:
+        yield f"Hardware is mixed ({_listed(hardware)}): speed and memory are not comparable, ranks are within each."
+    models = sorted(set(rows["model"]))
+    if len(models) > 1:
+        yield f"Base models are mixed ({_listed(models)}): ranks are within each."
+    metrics = sorted(set(rows["metric"]) - {""})
+    if len(metrics) > 1:
+        yield f"Scores are of different metrics ({_listed(metrics)}): they are not comparable."
+
+
+def _data(ranked: pandas.DataFrame) -> Iterable[str]:
+    setting = ["task", "subset", "model", "hardware", "protocol", "metric"]
+    several = ranked.drop_duplicates([*setting, "data"]).groupby(setting).size()
+    if (several > 1).any():
+        task, subset = several.index[several.argmax()][:2]
+        name = "/".join(filter(None, (task, subset)))
+        yield f"{name} has results of different versions of data or base model: they are ranked apart."
+
+
+def _versions(experiments: pandas.DataFrame) -> Iterable[str]:
+    """Major versions of a library that rows, or the seeds of one row, differ in."""
+    majors: dict[str, set[str]] = {}
+    for versions in set(experiments["versions"]):
+        for one in versions.split(" or "):
+            words = one.split()
+            for package, version in zip(words[::2], words[1::2], strict=False):
+                majors.setdefault(package, set()).add(_major(version))
+    for package, found in majors.items():
+        if len(found) > 1:
+            yield f"Major versions of {package} are mixed ({_listed(sorted(found))}): they may move speed and scores."
+
+
+def _major(version: str) -> str:
+    """Of 2.13.0 it is 2; before 1.0 the second number plays that part, so of 0.21.2 it is 0.21."""
+    parts = version.split("+")[0].split(".")
+    return ".".join(parts[:2]) if parts[0] == "0" else parts[0]
+
+
+def _seeds_that_differ(experiments: pandas.DataFrame) -> Iterable[str]:
+    rows = experiments[experiments["differs"] != ""]
+    if len(rows):
+        named = [f"{row.experiment} in {row.differs}" for row in rows.head(3).itertuples()]
+        more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
+        yield f"Seeds of one experiment were run with different settings, and are not ranked: {_listed(named)}{more}."
+
+
+def _left_out(experiments: pandas.DataFrame) -> Iterable[str]:
+    failed = experiments[experiments["status"] != "success"]
+    if len(failed):
+        runs = failed.groupby("status")["seeds"].sum()
+        counts = _listed([f"{count} {status}" for status, count in runs.items()])
+        yield f"Runs without success are shown, not ranked: {counts}."
+    success = experiments[experiments["status"] == "success"]
+    profiles = int(success["profile"].sum())
+    if profiles:
+        yield f"{_rows(profiles)} of profiles: random weights, speed and memory only, no quality."
+    modified = int((success["modified"] & ~success["profile"]).sum())
+    if modified:
+        yield f"{_rows(modified)} with parameters changed on the command line: not ranked."
+    missing = success[~success["profile"] & ~success["modified"] & success["score"].isna()]
+    if len(missing):
+        yield f"{_rows(len(missing))} without a test score: not ranked."
+
+
+def _rows(count: int) -> str:
+    return "1 row is" if count == 1 else f"{count:,} rows are"
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = list(names)
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
