@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO := method_comparison/MetaMathQA/experiments/lora/embedded-llama-rank8
 
-.PHONY: demo test test-slow embedded-results clean
+.PHONY: demo test test-slow app embedded-results clean
 
 demo: $(VENV)/.run
 	$(BIN)/python run.py $(DEMO) --seed 42 --overwrite
@@ -16,6 +16,10 @@ test: $(VENV)/.dev
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
+
+# The dashboard over results/, without torch.
+app: $(VENV)/.app
+	$(BIN)/python app.py
 
 # The committed results of the embedded experiments: three seeds each, one after the other, skipping what exists.
 embedded-results: $(VENV)/.run
@@ -30,7 +34,12 @@ $(VENV)/.run: requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.run requirements-dev.txt
+$(VENV)/.app: requirements-app.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-app.txt
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements-app.txt requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 

@@ -45,6 +45,7 @@ from harness.errors import UserError
 from harness.experiment import Experiment, display_path, find_experiment, read_experiment
 from harness.flops import median_sample
 from harness.footprint import memory_parts, stored_parameters
+from harness.forgetting import held_out_texts
 from harness.generation import generate
 from harness.hub import hub_errors, look_up
 from harness.measuring import forget, measure_costs, remember, watch_device
@@ -145,6 +146,8 @@ def load_real(run: Run) -> Any:
         with hub_errors(params.model_id, params.model_revision, "model"):
             tokenizer = models.load_tokenizer(params, run.where)
             base = models.load_base_model(params, tokenizer, run.device, run.where)
+    if not (base.config.is_encoder_decoder or run.rehearsal):
+        run.held_out = held_out_texts(params)
     run.encoder = Encoder(tokenizer, params, base.config.is_encoder_decoder)
     return base
 
@@ -245,13 +248,14 @@ def train(run: Run) -> None:
             scaler.unscale_(optimizer)
             if params.grad_norm_clip is not None:
                 torch.nn.utils.clip_grad_norm_(trainable, params.grad_norm_clip)
-            if optimizer_step(scaler, optimizer):
+            stepped = optimizer_step(scaler, optimizer)
+            if stepped:
                 scheduler.step()
             else:
                 training.skipped_steps += 1
             if allocate is not None:
                 allocate(step)
-            if step == 1:  # within warm-up, where everything that training keeps is there: gradients and state too
+            if stepped and run.result.memory_parts.gradients is None:  # everything that training keeps is there now
                 run.result.memory_parts = memory_parts(model, optimizer, run.device)
             optimizer.zero_grad(set_to_none=True)
             training.timer.stop()
@@ -358,12 +362,14 @@ def save(run: Run) -> None:
     target = run.folder / ("adapter" if run.experiment.adapter_config is not None else "model")
     # No resized embeddings here; PEFT's default would ask the hub about them.
     extra = {"save_embedding_layers": False} if run.experiment.adapter_config is not None else {}
-    run.model.save_pretrained(target, **extra)
-    files, info = list(target.glob("*.safetensors")), run.result.train_info
-    info.file_size = sum(path.stat().st_size for path in files)
-    info.num_stored_params = stored_parameters(files)
-    if run.result.profile:
-        shutil.rmtree(target)  # random numbers, many gigabytes of them under full fine-tuning
+    try:
+        run.model.save_pretrained(target, **extra)
+        files, info = list(target.glob("*.safetensors")), run.result.train_info
+        info.file_size = sum(path.stat().st_size for path in files)
+        info.num_stored_params = stored_parameters(files)
+    finally:
+        if run.result.profile:  # random numbers, many gigabytes of them under full fine-tuning
+            shutil.rmtree(target, ignore_errors=True)
 
 
 def execute(run: Run) -> results.Status:
@@ -372,10 +378,13 @@ def execute(run: Run) -> results.Status:
     error_msg, result_file = "", run.folder / "result.json"
     run.result.run_info.error_msg = "ended without a word: killed, or the machine stopped"
     results.write_result(result_file, run.result)
-    drawn_before = nvml.energy(run.device)
     try:
         load(run)
+        drawn_before = nvml.energy(run.device)
         train(run)
+        drawn_after = nvml.energy(run.device)
+        if None not in (drawn_before, drawn_after):
+            run.result.compute.energy = drawn_after - drawn_before
         save(run)  # before the test: what hours of training made survives an evaluation that fails
         if not run.result.profile:
             test(run)
@@ -399,9 +408,6 @@ def execute(run: Run) -> results.Status:
             error_msg = traceback.format_exc()
         run.result.train_info.status, run.result.run_info.error_msg = status, error_msg
         run.result.run_info.total_time = time.perf_counter() - run.started
-        drawn_after = nvml.energy(run.device)
-        if None not in (drawn_before, drawn_after):
-            run.result.compute.energy = drawn_after - drawn_before
         record_measurements(run.result, run.memory, run.training)
         results.write_result(result_file, run.result)
     return status
@@ -422,7 +428,8 @@ def prepare(
         build_adapter_config(experiment.adapter_config, experiment.adapter_config_path, experiment.params)
     task = load_task(experiment.task_folder)
     result = new_result(experiment, task, subset, device, command)
-    result.profile = profile
+    if profile:
+        result.profile, result.meta_info.dataset_info, result.provenance.base_model_fingerprint = True, {}, None
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
     folder = output / "runs" / experiment.task / results.file_name(result) / stamp
     return Run(experiment, task, device, folder, result, MemoryMeter(device), time.perf_counter(), rehearsal)

@@ -8,37 +8,49 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from harness.results import Result
+from harness.results import Overhead, Result
 from harness.units import human_bytes
 
-Cell = Callable[[Result], Any]
+Take = Callable[[Result], Any]
+Write = Callable[[list[Any]], str]
 
 
-def _parts(name: str) -> Cell:
+def _part(name: str) -> Take:
     return lambda result: getattr(result.memory_parts, name)
 
 
-def _overhead(name: str) -> Cell:
-    return lambda result: getattr(getattr(result.inference, name, None), "median", None)
+def _overhead(name: str) -> Take:
+    return lambda result: getattr(result.inference, name, None)
 
 
-# Header, what to take from a result, how to write the median over seeds.
-COLUMNS: dict[str, tuple[Cell, Callable[[float], str]]] = {
-    "trained parameters": (lambda result: result.train_info.num_trainable_params, "{:,.0f}".format),
-    "stored": (lambda result: result.train_info.num_stored_params, "{:,.0f}".format),
-    "storage": (lambda result: result.train_info.file_size, human_bytes),
-    "peak memory": (lambda result: getattr(result.memory.get("train"), "reserved", None), human_bytes),
-    "base weights": (_parts("base_weights"), human_bytes),
-    "trained weights": (_parts("trained_weights"), human_bytes),
-    "gradients": (_parts("gradients"), human_bytes),
-    "optimizer": (_parts("optimizer_state"), human_bytes),
-    "remainder": (_parts("remainder"), human_bytes),
-    "tokens/s": (lambda result: result.speed.train_tokens_per_second, "{:,.0f}".format),
-    "MFLOP/token": (lambda result: _scaled(result.compute.flops_per_token, 1e-6), "{:,.2f}".format),
-    "of matmul rate": (lambda result: _scaled(result.compute.matmul_share, 100), "{:.0f} %".format),
-    "decoding time": (_overhead("overhead_unmerged"), "{:.2f}".format),
-    "merged": (_overhead("overhead_merged"), "{:.2f}".format),
-    "forgetting": (lambda result: getattr(result.forgetting, "forgetting", None), "{:+.3f}".format),
+def _median(form: Callable[[float], str]) -> Write:
+    return lambda values: form(statistics.median(values))
+
+
+def _with_range(overheads: list[Overhead]) -> str:
+    """Median over seeds of the medians over rounds, and the range of all rounds."""
+    low, high = min(one.lowest for one in overheads), max(one.highest for one in overheads)
+    return f"{statistics.median(one.median for one in overheads):.2f} ({low:.2f} to {high:.2f})"
+
+
+_count, _bytes = _median("{:,.0f}".format), _median(human_bytes)
+# Header, what to take from a result, how to write the values of all seeds.
+COLUMNS: dict[str, tuple[Take, Write]] = {
+    "trained parameters": (lambda result: result.train_info.num_trainable_params, _count),
+    "stored": (lambda result: result.train_info.num_stored_params, _count),
+    "storage": (lambda result: result.train_info.file_size, _bytes),
+    "peak memory": (lambda result: getattr(result.memory.get("train"), "reserved", None), _bytes),
+    "base weights": (_part("base_weights"), _bytes),
+    "trained weights": (_part("trained_weights"), _bytes),
+    "gradients": (_part("gradients"), _bytes),
+    "optimizer": (_part("optimizer_state"), _bytes),
+    "remainder": (_part("remainder"), _bytes),
+    "tokens/s": (lambda result: result.speed.train_tokens_per_second, _count),
+    "MFLOP/token": (lambda result: _scaled(result.compute.flops_per_token, 1e-6), _median("{:,.2f}".format)),
+    "of matmul rate": (lambda result: _scaled(result.compute.matmul_share, 100), _median("{:.0f} %".format)),
+    "decoding time": (_overhead("overhead_unmerged"), _with_range),
+    "merged": (_overhead("overhead_merged"), _with_range),
+    "forgetting": (lambda result: getattr(result.forgetting, "forgetting", None), _median("{:+.3f}".format)),
 }
 
 
@@ -46,8 +58,8 @@ def costs_table(results: Sequence[Result]) -> str:
     """Markdown for results of one base model and device: medians over seeds, least memory first.
 
     "decoding time" is that of the adapter as trained over the base's, "merged" that of the merged weights over the
-    base's; "forgetting" is in nats per token. A column that no result has a figure for is left out; an experiment that
-    ran out of memory says so.
+    base's, with the range of all rounds; "forgetting" is in nats per token. A column that no result has a figure for
+    is left out; an experiment that ran out of memory says so.
     """
     groups: dict[str, list[Result]] = defaultdict(list)
     for result in results:
@@ -64,7 +76,7 @@ def _cells(group: Sequence[Result], shown: Sequence[str]) -> list[str]:
     for name in shown:
         take, write = COLUMNS[name]
         values = [value for value in map(take, group) if value is not None]
-        cells.append(write(statistics.median(values)) if values else "not measured")
+        cells.append(write(values) if values else "not measured")
         if name == "peak memory" and _ran_out(group):
             cells[-1] = "out of memory"
     return cells

@@ -1,5 +1,8 @@
 """Which device a run uses, and how to tell that its memory is used up."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from harness.errors import UserError
@@ -9,6 +12,25 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an allocator gave up: an accelerator's, Python's or torch's on the CPU."""
     words = ("out of memory", "alloc_failed", "can't allocate memory")
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(word in str(error).lower() for word in words)
+
+
+@contextmanager
+def notice_out_of_memory(device: torch.device) -> Iterator[None]:
+    """Inside the block, a RuntimeError that followed a failed allocation becomes an OutOfMemoryError.
+
+    transformers tells in words of its own what fails while it quantizes; they do not say that memory was the cause.
+    """
+    failed = _failed_allocations(device)
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_out_of_memory(error) and _failed_allocations(device) > failed:
+            raise torch.OutOfMemoryError(f"out of memory while loading: {error}") from error
+        raise
+
+
+def _failed_allocations(device: torch.device) -> int:
+    return torch.cuda.memory_stats(device).get("num_ooms", 0) if device.type == "cuda" else 0
 
 
 def choose_device(name: str | None, touch: bool = True) -> torch.device:

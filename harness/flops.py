@@ -8,7 +8,7 @@ figure.
 
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 
 import torch
@@ -20,36 +20,55 @@ from harness.batches import Batch, Encoder, Sample, collate
 from harness.meters import synchronize
 
 BLIND_ATTENTION = ("flash_attention_2", "flex_attention")
+SEEN_DEVICES = ("cpu", "cuda", "xpu")  # Apple's kernels are others
 MATRIX_SIZE = 8192
 PRODUCTS, ROUNDS = 10, 5
 
 
 def flops_per_token(
-    model: nn.Module, batch: Batch, device: torch.device, autocast: AbstractContextManager
+    model: nn.Module,
+    sample: Batch,
+    batch_size: int,
+    device: torch.device,
+    autocast: Callable[[], AbstractContextManager],
 ) -> float | None:
     """Operations of forward and backward for each non-padding token; None where the counter is blind.
 
-    Leaves parameters, gradients (there are none after it) and random numbers as they were.
+    Leaves parameters, gradients (there are none after it) and random numbers as they were. Some methods do work once a
+    pass, however many rows it has (DoRA's norms of the weights): one row and two of it are counted, which tells apart
+    what a row costs and what a pass costs, without the memory of a whole batch.
 
     Args:
         model: as it is trained, in any mode; it is in evaluation mode afterwards.
-        batch: one sample, so that plain attention needs little memory.
+        sample: a batch of one row.
+        batch_size: rows of a forward pass in training, over which its once-a-pass work is spread.
         device: of the model.
-        autocast: the run's mixed precision.
+        autocast: makes the run's mixed precision.
     """
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    if getattr(base, "is_quantized", False) or base.config._attn_implementation in BLIND_ATTENTION:
+    blind = getattr(base, "is_quantized", False) or base.config._attn_implementation in BLIND_ATTENTION
+    if blind or device.type not in SEEN_DEVICES:
         return None
-    seeded = [device] if device.type in ("cuda", "xpu") else []  # the CPU's state is kept in any case
+    twice = {name: torch.cat([tensor, tensor]) for name, tensor in sample.inputs.items()}
+    one, two = (_count(model, inputs, device, autocast) for inputs in (sample.inputs, twice))
+    per_row, per_pass = two - one, 2 * one - two
+    return (per_row + per_pass / batch_size) / sample.tokens or None
+
+
+def _count(model: nn.Module, inputs: Mapping[str, torch.Tensor], device: torch.device, autocast: Callable) -> int:
+    seeded = [] if device.type == "cpu" else [device]  # the CPU's state is kept in any case
     keeping = torch.random.fork_rng(seeded, device_type=device.type if seeded else "cuda")
+    inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
     model.train()
-    with keeping, FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
-        with autocast:
-            loss = model(**batch.to(device), use_cache=False).loss
-        loss.backward()
-    model.zero_grad(set_to_none=True)
-    model.eval()
-    return counter.get_total_flops() / batch.tokens
+    try:
+        with keeping, FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+            with autocast():
+                loss = model(**inputs, use_cache=False).loss
+            loss.backward()
+    finally:
+        model.zero_grad(set_to_none=True)
+        model.eval()
+    return counter.get_total_flops()
 
 
 def median_sample(samples: Mapping[int, Sample], encoder: Encoder, loss_on: str) -> Batch:

@@ -109,13 +109,15 @@ def _bare(module: nn.Module) -> nn.Module:
 
 @contextlib.contextmanager
 def _merged(model: PeftModel) -> Iterator[nn.Module]:
-    with warnings.catch_warnings():
+    # Outside of mixed precision, which would round what is merged.
+    exactly = torch.autocast(next(model.parameters()).device.type, enabled=False)
+    with warnings.catch_warnings(), exactly:
         warnings.simplefilter("ignore")  # about rounding, when weights are quantized or scaled back
         model.base_model.merge_adapter()
     try:
         yield without_adapter(model)
     finally:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), exactly:
             warnings.simplefilter("ignore")
             model.base_model.unmerge_adapter()
 

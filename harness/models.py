@@ -27,6 +27,7 @@ from transformers import (
 )
 
 from harness.adapters import check_patterns, one_line
+from harness.devices import notice_out_of_memory
 from harness.errors import UserError
 from harness.experiment import ROOT
 from harness.generation import neutralize_generation_config
@@ -91,6 +92,7 @@ def load_base_model(
     model = _load_weights(
         auto_class(config),
         name,
+        device,
         config=config,
         trust_remote_code=False,
         # Some pinned models of the hub exist only as .bin; those are read without unpickling any code.
@@ -125,9 +127,10 @@ def prepare_base_model(
     return model.eval()
 
 
-def _load_weights(auto_class: type, name: str, **arguments: Any) -> PreTrainedModel:
+def _load_weights(kind: type, name: str, device: torch.device, **arguments: Any) -> PreTrainedModel:
     try:
-        return auto_class.from_pretrained(name, **arguments)
+        with notice_out_of_memory(device):
+            return kind.from_pretrained(name, **arguments)
     except pickle.UnpicklingError as error:
         raise UserError(
             f"model {name}: its .bin file holds more than weights and was not loaded ({one_line(error)[:100]}); "
@@ -181,8 +184,9 @@ def architecture(model_id: str, where: str) -> PretrainedConfig:
     if not path.is_file():
         known = ", ".join(sorted(path.stem.replace("--", "/") for path in ARCHITECTURES.glob("*.json")))
         raise UserError(
-            f"{where}: model_id: no architecture of {model_id!r} ships with the project, so that it cannot "
-            f"be rehearsed; add its config.json as {path.name} to harness/architectures (there: {known})"
+            f"{where}: model_id: no architecture of {model_id!r} ships with the project, so that it can "
+            f"neither be rehearsed nor profiled; add its config.json as {path.name} to harness/architectures "
+            f"(there: {known})"
         )
     return AutoConfig.for_model(**json.loads(path.read_text()))
 

@@ -31,7 +31,10 @@ def other_processes(device: torch.device) -> int | None:
         found = {process.pid for process in pynvml.nvmlDeviceGetComputeRunningProcesses(handle)}
     except pynvml.NVMLError:
         return None
-    return len(found - {os.getpid()}) if os.getpid() in found else max(len(found) - 1, 0)
+    if not found:  # this process at least is there, so the library does not tell
+        return None
+    others = found - {os.getpid(), os.getppid()}  # a run of several subsets has a parent, which may hold a context
+    return len(others) if os.getpid() in found else max(len(others) - 1, 0)
 
 
 def _handle(device: torch.device) -> object | None:

@@ -34,17 +34,18 @@ def profile_all(folders: Sequence[Path], extra: Sequence[str]) -> list[str]:
     return failed
 
 
-def print_tables(output: Path) -> None:
+def print_tables(output: Path, pattern: str = "") -> None:
     """Prints a table for each device and base model that results/profiles/ has profiles of."""
-    groups: dict[tuple[str, str, str], list[Result]] = defaultdict(list)
+    groups: dict[tuple[str, str, str, int], list[Result]] = defaultdict(list)
     for path in sorted((output / "results" / "profiles").glob("*/*.json")):
         result = read_result(path)
         config, hardware = result.run_info.train_config, result.hardware
         device = hardware["accelerator"] or f"{hardware['slug']} ({hardware['cpu']})"
         task = "/".join(filter(None, (result.task.name, result.task.subset)))
-        groups[task, config["model_id"], device].append(result)
-    for (task, model, device), profiles in groups.items():
-        print(f"{task}, {model} on {device}, random weights:\n\n{costs_table(profiles)}\n")
+        if pattern in f"method_comparison/{result.task.name}/experiments/{result.run_info.experiment_name}":
+            groups[task, config["model_id"], device, result.protocol].append(result)
+    for (task, model, device, protocol), profiles in groups.items():
+        print(f"{task}, {model} on {device}, protocol {protocol}, random weights:\n\n{costs_table(profiles)}\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"no experiment's path contains {arguments.pattern!r}; they are in method_comparison/")
     device = ["--device", arguments.device] if arguments.device else []
     failed = [] if arguments.table else profile_all(folders, ["--output", str(arguments.output), *device])
-    print_tables(arguments.output)
+    print_tables(arguments.output, arguments.pattern)
     for line in failed:
         print(f"error: not profiled: {line}", file=sys.stderr)
     return 1 if failed else 0

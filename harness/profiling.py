@@ -15,6 +15,7 @@ import torch
 from transformers import PretrainedConfig, PreTrainedModel
 
 from harness.batches import Sample
+from harness.devices import notice_out_of_memory
 from harness.errors import UserError
 from harness.experiment import Experiment
 from harness.layers import Layer, build_params
@@ -67,9 +68,11 @@ class RandomEncoder:
 
 
 def profile_of(experiment: Experiment) -> Experiment:
-    """The same experiment, cut to so many steps that its speed shows; nothing else changes."""
-    layers = (*experiment.layers, Layer("--profile", {"max_steps": STEPS, "eval_steps": STEPS}))
-    return dataclasses.replace(experiment, params=build_params(list(layers)), layers=layers)
+    """The same experiment, cut to so many steps that its speed shows; only the command line may say otherwise."""
+    layers = list(experiment.layers)
+    given = sum(layer.name.startswith("command line") for layer in layers)
+    layers.insert(len(layers) - given, Layer("--profile", {"max_steps": STEPS, "eval_steps": STEPS}))
+    return dataclasses.replace(experiment, params=build_params(layers), layers=tuple(layers))
 
 
 def random_splits(task: Task, subset: str | None, params: TrainingParams, where: str) -> Splits:
@@ -83,14 +86,16 @@ def random_splits(task: Task, subset: str | None, params: TrainingParams, where:
         raise UserError(f"{where}/data.py: TOKEN_LENGTHS[{subset!r}]: missing; --profile draws lengths from it")
     draw = random.Random(f"{params.seed}/{subset}")
     count = params.planned_steps(0) * params.batch_size * params.gradient_accumulation_steps
-    rows = [_row(lengths, draw, number) for number in range(count)]
+    longest = Row(str(lengths.longest_prompt), str(lengths.longest_target), "", "longest")
+    rows = [longest, *(_row(lengths, draw, number) for number in range(1, count))]
     return Splits(rows, rows[:1], rows[:8])
 
 
 def _row(lengths: TokenLengths, draw: random.Random, number: int) -> Row:
     prompt = round(draw.lognormvariate(math.log(lengths.prompt_median), lengths.prompt_spread))
     target = round(draw.lognormvariate(math.log(lengths.target_median), lengths.target_spread))
-    return Row(str(max(prompt, 2)), str(max(target, 2)), "", f"{number}/{prompt}/{target}")
+    prompt, target = min(max(prompt, 2), lengths.longest_prompt), min(max(target, 2), lengths.longest_target)
+    return Row(str(prompt), str(target), "", f"{number}/{prompt}/{target}")
 
 
 def random_base_model(params: TrainingParams, device: torch.device, where: str) -> PreTrainedModel:
@@ -101,12 +106,14 @@ def random_base_model(params: TrainingParams, device: torch.device, where: str) 
     """
     config = architecture(params.model_id, where)
     settings = {"dtype": DTYPES.get(params.dtype, torch.bfloat16), "attn_implementation": params.attn_implementation}
-    with device:
-        model = auto_class(config).from_config(config, **settings)
     quantization = quantization_config(params.dtype)
+    with device if quantization is None else torch.device("cpu"):  # the device need not hold what is to be packed
+        model = auto_class(config).from_config(config, **settings)
     if quantization is not None:
-        model = type(model).from_pretrained(
-            None, config=config, state_dict=model.state_dict(), quantization_config=quantization,
-            device_map={"": device}, **settings,
-        )  # fmt: skip
+        with notice_out_of_memory(device):
+            model = type(model).from_pretrained(
+                None, config=config, state_dict=model.state_dict(), quantization_config=quantization,
+                device_map={"": device}, **settings,
+            )  # fmt: skip
+        model.name_or_path = model.config.name_or_path = ""  # it came from nowhere; PEFT would look for a tokenizer
     return prepare_base_model(model, SpecialTokens.of(config), params, device)

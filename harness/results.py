@@ -7,6 +7,7 @@ is ours stands beside them. Memory in bytes, time in seconds, missing values nul
 """
 
 import json
+import math
 import os
 import statistics
 from pathlib import Path
@@ -161,7 +162,9 @@ class Compute(_Section):
     )
     matmul_share: float | None = Field(None, description="the one over the other")
     energy: float | None = Field(
-        None, description="joules that the GPU drew in the whole run, evaluations included; null without NVML"
+        None,
+        description="joules that the GPU drew from the first training step to the last evaluation on valid; "
+        "null without NVML",
     )
 
 
@@ -283,7 +286,7 @@ class Result(_Section):
     task: TaskInfo
     hardware: dict[str, Any]
     memory: dict[str, PeakMemory] = Field(
-        default_factory=dict, description="peaks of the phases load, train, eval, inference"
+        default_factory=dict, description="peaks of the phases load, train, eval, forgetting, inference"
     )
     memory_parts: MemoryParts = Field(default_factory=MemoryParts)
     speed: Speed = Field(default_factory=Speed)
@@ -314,7 +317,17 @@ def write_result(path: Path, result: Result, overwrite: bool = True) -> None:
     Raises:
         FileExistsError: without `overwrite`, another run has written the same result meanwhile.
     """
-    write_atomically(path, json.dumps(result.model_dump(by_alias=True), indent=1, allow_nan=False) + "\n", overwrite)
+    values = _without_nan(result.model_dump(by_alias=True))
+    write_atomically(path, json.dumps(values, indent=1, allow_nan=False) + "\n", overwrite)
+
+
+def _without_nan(value: Any) -> Any:
+    """A figure that is no finite number is missing; JSON has none, and no single one may cost the file."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_atomically(path: Path, text: str, overwrite: bool = True) -> None:

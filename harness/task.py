@@ -61,13 +61,16 @@ class HubDataset:
 class TokenLengths:
     """How long a task's prompts and targets are, in tokens: median, and standard deviation of the logarithm.
 
-    For `--profile`, which trains on random tokens: lognormal lengths, cut as real ones are.
+    For `--profile`, which trains on random tokens: lognormal lengths, cut as real ones are, and none above the longest
+    of a whole run. One row of a profile is that long, since the longest batch decides the peak of memory.
     """
 
     prompt_median: float
     prompt_spread: float
+    longest_prompt: int
     target_median: float
     target_spread: float
+    longest_target: int
 
 
 class Task(Protocol):

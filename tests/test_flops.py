@@ -6,6 +6,7 @@ import pytest
 import torch
 from peft import LoraConfig, PrefixTuningConfig, PromptTuningConfig, get_peft_model
 from test_inference import CAUSAL, load_base
+from torch.utils.flop_counter import FlopCounterMode
 
 from harness.batches import Batch
 from harness.flops import flops_per_token, matrix_product_rate
@@ -14,10 +15,10 @@ CPU = torch.device("cpu")
 LENGTH = 40
 
 
-def count(model, length=LENGTH, **extra):
+def count(model, length=LENGTH, batch_size=4, **extra):
     ids = torch.arange(5, 5 + length)[None]
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids.clone(), **extra}
-    return flops_per_token(model, Batch(inputs, length - 1, length), CPU, contextlib.nullcontext())
+    return flops_per_token(model, Batch(inputs, length - 1, length), batch_size, CPU, contextlib.nullcontext)
 
 
 def linear_weights(model):
@@ -64,6 +65,21 @@ def test_virtual_tokens_cost_but_are_no_tokens_of_the_text(config):
         assert 1.9 < measured / plain < 2.3
     else:
         assert 0.9 < measured / plain < 1.2
+
+
+def test_what_a_pass_does_once_is_spread_over_the_batch():
+    """DoRA multiplies its factors once a pass, to know the weights' norms, however many rows there are."""
+    model = get_peft_model(load_base("llama"), LoraConfig(r=8, use_dora=True, target_modules=["q_proj"], **CAUSAL))
+    ids = torch.arange(5, 5 + LENGTH)[None].expand(4, -1)
+    with FlopCounterMode(display=False) as counter:
+        model(input_ids=ids, attention_mask=torch.ones_like(ids), labels=ids, use_cache=False).loss.backward()
+    direct = counter.get_total_flops() / ids.numel()
+    # the direct count cannot see into fused attention, and sees everything else
+    assert count(model, batch_size=1) - count(model, batch_size=4) == pytest.approx(
+        (count(model, batch_size=1) - count(model, batch_size=10**9)) * 3 / 4
+    )
+    assert count(model, batch_size=4) == pytest.approx(direct, rel=0.05)
+    assert count(model, batch_size=1) > 1.01 * count(model, batch_size=4)
 
 
 def test_nothing_is_left_behind():

@@ -28,8 +28,8 @@ def library(monkeypatch):
 
 @pytest.mark.parametrize(
     ("pids", "others"),
-    [([os.getpid()], 0), ([os.getpid(), 1, 2], 2), ([77], 0), ([77, 78], 1), ([], 0)],
-    ids=["alone", "two others", "alone in a container", "another in a container", "nobody yet"],
+    [([os.getpid()], 0), ([os.getpid(), 1, 2], 2), ([77], 0), ([77, 78], 1), ([], None)],
+    ids=["alone", "two others", "alone in a container", "another in a container", "hidden"],
 )
 def test_other_processes_are_counted(library, pids, others):
     library.pids = pids
@@ -40,10 +40,30 @@ def test_energy_is_in_joules(library):
     assert nvml.energy(GPU) == 5000
 
 
-def test_without_the_library_nothing_is_claimed():
+def test_without_the_library_nothing_is_claimed(monkeypatch):
+    def missing():
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
+
+    monkeypatch.setattr(pynvml, "nvmlInit", missing)
     for device in (torch.device("cpu"), GPU):
         assert nvml.energy(device) is None
         assert nvml.other_processes(device) is None
+
+
+def test_the_card_is_found_by_its_uuid(monkeypatch):
+    asked = []
+    monkeypatch.setattr(pynvml, "nvmlInit", lambda: None)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByUUID", lambda uuid: asked.append(uuid) or "handle")
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetTotalEnergyConsumption", lambda handle: 1000)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid="0123-45"))
+    assert nvml.energy(GPU) == 1
+    assert asked == ["GPU-0123-45"]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+def test_a_real_card_is_found():
+    torch.ones(1, device=GPU)
+    assert nvml.energy(GPU) > 0
 
 
 def test_a_card_that_does_not_tell(library, monkeypatch):

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import Outcome
+from conftest import LORA, Outcome
 
 import run
 from harness import models, profiles
@@ -11,7 +11,7 @@ from harness.batches import Sample
 from harness.costs import costs_table
 from harness.experiment import ROOT, read_experiment
 from harness.profiling import STEPS, RandomEncoder, profile_of, random_splits
-from harness.results import Result, read_result
+from harness.results import read_result
 from harness.task import load_task
 
 CONTENT = ROOT / "method_comparison"
@@ -67,17 +67,6 @@ def test_every_method_has_a_profile(method, scaled_down, tmp_path):
     assert not list(outcome.folder.glob("*/*.safetensors")), "random weights are not kept"
 
 
-@pytest.mark.parametrize("dtype", ["int8", "int4"])
-def test_a_quantized_base_is_packed_as_a_real_one(dtype, scaled_down, tmp_path):
-    plain = profile(FLAGSHIP, tmp_path / "plain", *SHORT).json
-    packed = profile(FLAGSHIP, tmp_path / dtype, *SHORT, "--set", f"dtype={dtype}").json
-    assert packed["train_info"]["status"] == "success"
-    # quantized linear weights, and the same embeddings and norms, which preparation turned into float32
-    assert packed["train_info"]["num_trainable_params"] == plain["train_info"]["num_trainable_params"]
-    assert packed["memory_parts"]["base_weights"] != plain["memory_parts"]["base_weights"]
-    assert packed["compute"]["flops_per_token"] is None
-
-
 def test_t5_and_one_subset(scaled_down, tmp_path):
     outcome = profile(CONTENT / "SuperGLUE/experiments/lora/t5-large-qv-rank8", tmp_path, "--subset", "copa")
     assert outcome.code == 0
@@ -127,6 +116,7 @@ def test_lengths_are_the_tasks_and_cut_alike(task):
         assert len(splits.train) == STEPS * params.batch_size * params.gradient_accumulation_steps
         samples = [encoder.encode(row) for row in splits.train]
         prompts = sorted(int(row.prompt) for row in splits.train)
+        assert prompts[-1] == lengths.longest_prompt
         assert prompts[len(prompts) // 2] == pytest.approx(lengths.prompt_median, rel=0.2)
         room = params.max_seq_length
         assert all(isinstance(sample, Sample) and sample.target[-1] == config.eos_token_id for sample in samples)
@@ -147,5 +137,21 @@ def test_metamathqa_has_the_published_mean():
     assert mean == pytest.approx(4_197_579 / 20_000, rel=0.05)
 
 
-def test_the_schema_knows_profiles():
-    assert Result.model_fields["profile"].default is False
+def test_the_command_line_may_say_how_long(scaled_down, tmp_path):
+    outcome = profile(FLAGSHIP, tmp_path, "--set", "max_steps=3", "--set", "eval_steps=3")
+    assert outcome.json["train_info"]["metrics"][-1]["step"] == 3
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int4"])
+def test_a_quantized_base_is_packed_as_the_loaded_one(dtype, run_main):
+    loaded = run_main(LORA, "--set", f"dtype={dtype}").json["memory_parts"]
+    made = run_main(LORA, "--set", f"dtype={dtype}", "--profile").json["memory_parts"]
+    assert {**made, "remainder": None} == {**loaded, "remainder": None}
+
+
+def test_a_base_that_came_from_nowhere_needs_no_tokenizer(scaled_down, tmp_path, monkeypatch, write_experiment):
+    config = {"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 4, "prompt_tuning_init": "TEXT",
+              "prompt_tuning_init_text": "Solve this.", "tokenizer_name_or_path": "meta-llama/Llama-3.2-3B"}  # fmt: skip
+    for dtype in ("bfloat16", "int8"):
+        folder = write_experiment(config, {"dtype": dtype}, f"prompt_tuning/text-{dtype}")
+        assert profile(folder, tmp_path / dtype).code == 0

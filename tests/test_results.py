@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 from conftest import LORA
 
+from harness.costs import costs_table
 from harness.experiment import ROOT, all_experiments
 from harness.results import Result, file_name, json_schema, read_result, write_result
 from harness.table import means_table, results_table
@@ -100,6 +101,8 @@ def test_the_tables_in_the_readme_are_the_committed_results(task):
         part = [result for result in group if result.task.subset == subset]
         assert Counter(result.run_info.experiment_name for result in part) == dict.fromkeys(names, 3)
         assert results_table(part) in readme
+        if subset == subsets[0]:
+            assert costs_table(part) in readme
     if len(subsets) > 1:
         assert means_table(group) in readme
 

@@ -18,7 +18,9 @@ DATASETS = {
 }
 # For --profile. Articles have 781 words on average and summaries 56 (See et al., arXiv 1704.04368); tokens at 1.3
 # a word and the spread are an estimate. Nearly every article is cut.
-TOKEN_LENGTHS = {None: TokenLengths(prompt_median=900, prompt_spread=0.5, target_median=70, target_spread=0.35)}
+TOKEN_LENGTHS = {
+    None: TokenLengths(900, 0.5, longest_prompt=2500, target_median=70, target_spread=0.35, longest_target=300)
+}
 TEST_ARTICLES = 1600
 EMBEDDED_TRAIN, EMBEDDED_TEST = 3000, 500
 

@@ -19,9 +19,9 @@ DATASETS = {
 # For --profile. BoolQ's passages have 108 words on average and its questions 9 (Clark et al., arXiv 1905.10044),
 # at 1.3 tokens a word; all else is an estimate. Targets are a label and an end token.
 TOKEN_LENGTHS = {
-    "boolq": TokenLengths(prompt_median=140, prompt_spread=0.5, target_median=2, target_spread=0.0),
-    "rte": TokenLengths(prompt_median=75, prompt_spread=0.55, target_median=5, target_spread=0.25),
-    "copa": TokenLengths(prompt_median=45, prompt_spread=0.2, target_median=4, target_spread=0.0),
+    "boolq": TokenLengths(140, 0.5, longest_prompt=900, target_median=2, target_spread=0.0, longest_target=2),
+    "rte": TokenLengths(75, 0.55, longest_prompt=330, target_median=5, target_spread=0.25, longest_target=6),
+    "copa": TokenLengths(45, 0.2, longest_prompt=80, target_median=4, target_spread=0.0, longest_target=4),
 }
 # What a prompt tells, in this order. The first field is the source item: several rows may ask about one passage.
 FIELDS = {
