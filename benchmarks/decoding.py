@@ -27,6 +27,7 @@ class Examination:
         test = self.run.task.load_splits(experiment.params.data_source).test[:rows]
         self.prompts = [self.run.encoder.encode_prompt(row.prompt)[0] for row in test]
         self.answers: dict[str, list[str]] = {}
+        self.counts: list[int] = []
 
     def evaluations(self) -> dict[str, Callable[[], float]]:
         """Both by name; each call answers every prompt once and returns rows per second."""
@@ -40,6 +41,17 @@ class Examination:
         """Rows whose two answers are not the same text."""
         return sum(a != b for a, b in zip(*self.answers.values(), strict=True))
 
+    @property
+    def bound(self) -> float:
+        """Tokens that plain generate decodes, those after a row's end included, over the tokens of the answers.
+
+        No order of the rows and no way of batching them can decode fewer than the answers have, so this is how much
+        faster than plain generate an evaluation can get by them alone.
+        """
+        size = self.run.params.batch_size_eval
+        batches = [self.counts[start : start + size] for start in range(0, len(self.counts), size)]
+        return sum(max(batch) * len(batch) for batch in batches) / sum(self.counts)
+
     def _timed(self, name: str, answer: Callable[[], list[str]]) -> float:
         synchronize(self.run.device)
         started = time.perf_counter()
@@ -49,7 +61,9 @@ class Examination:
 
     def _ours(self) -> list[str]:
         with self.run.autocast():
-            return generate(self.run.model, self.run.encoder.tokenizer, self.prompts, self.run.params).texts
+            generated = generate(self.run.model, self.run.encoder.tokenizer, self.prompts, self.run.params)
+        self.counts = generated.counts
+        return generated.texts
 
     @torch.inference_mode()
     def _plain(self) -> list[str]:

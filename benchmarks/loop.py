@@ -119,11 +119,13 @@ def spread(values: list[float], form: str) -> str:
     return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
 
 
-def measure(arguments: argparse.Namespace, device: torch.device, folder: Path) -> tuple[list[dict[str, Any]], int]:
-    """All comparisons: the table's rows, and how many evaluated rows were answered differently."""
-    rows, differing = [], 0
+def measure(
+    arguments: argparse.Namespace, device: torch.device, folder: Path
+) -> tuple[list[dict[str, Any]], int, dict[int, float]]:
+    """The table's rows, how many evaluated rows were answered differently, and the packing bound by training steps."""
+    rows, differing, bounds = [], 0, {}
     states = arguments.eval_train_steps if arguments.eval_rows else []
-    total = arguments.rounds * (5 * len(arguments.batch_sizes) + 2 * len(states))
+    total = arguments.rounds * (6 * len(arguments.batch_sizes) + 2 * len(states))
     with tqdm(total=total, desc="benchmark", unit="run", dynamic_ncols=True, file=sys.stderr) as bar:
         for size in arguments.batch_sizes:
             with quiet():
@@ -137,7 +139,8 @@ def measure(arguments: argparse.Namespace, device: torch.device, folder: Path) -
             kind = f"evaluation after {steps} steps"
             rows += table_rows(kind, size, compare(examination.evaluations(), arguments.rounds, bar))
             differing += examination.differing
-    return rows, differing
+            bounds[steps] = examination.bound
+    return rows, differing, bounds
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -148,7 +151,7 @@ def main(argv: list[str] | None = None) -> int:
     device = choose_device(arguments.device)
     hardware, packages = provenance.hardware(device), provenance.package_info()
     with tempfile.TemporaryDirectory() as folder:
-        rows, differing = measure(arguments, device, Path(folder))
+        rows, differing, bounds = measure(arguments, device, Path(folder))
     report = {
         "created_at": datetime.now(UTC).isoformat(),
         "settings": {**vars(arguments), "output": str(arguments.output), "experiment": EXPERIMENT},
@@ -157,6 +160,7 @@ def main(argv: list[str] | None = None) -> int:
         "packages": packages,
         "git": provenance.git_state(ROOT),
         "rows_answered_differently": differing,
+        "packing_bounds": bounds,
         "rows": rows,
     }
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
@@ -165,6 +169,8 @@ def main(argv: list[str] | None = None) -> int:
     place = hardware["accelerator"] or f"{hardware['cpu']}, {hardware['threads']} threads"
     print(f"{place}; {versions}; {arguments.rounds} rounds of {arguments.steps} steps\n")
     print(markdown(rows))
+    for steps, bound in bounds.items():
+        print(f"\nAfter {steps} steps, plain generate decodes {bound:.2f} tokens for each one of an answer.")
     if arguments.eval_rows:
         asked = arguments.eval_rows * len(arguments.eval_train_steps)
         print(f"\n{differing} of {asked} answers differ between run.py's evaluation and plain generate.")
