@@ -6,27 +6,34 @@ import dataclasses
 import html
 import io
 import json
+import re
 import socket
 import subprocess
 import sys
 from html.parser import HTMLParser
 
+import pandas
 import pytest
 from dashboard_demo import EVIL, TASK, demo
-from dashboard_files import published, write
+from dashboard_files import ours, published, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 import app
 from harness.dashboard import markup, plots_runs, state
-from harness.dashboard.build import LABELS, Page
+from harness.dashboard.build import LABELS, Page, clicked_head, opened
 from harness.dashboard.choices import read_data, resolve, selected, task_choices
 from harness.dashboard.columns import COLUMNS
+from harness.dashboard.experiment_parts import inference
+from harness.dashboard.expression import ExpressionError, mask
 from harness.dashboard.saved import saved_file
 from harness.dashboard.selection import show
 from harness.dashboard.state import FIELDS, TABS, View, from_controls, from_query
+from harness.dashboard.subsets import all_subsets
 from harness.dashboard.tab_compare import CompareTab
 from harness.experiment import ROOT
+from harness.table import load_groups, means_table
 
 KEY = "lora/rank8@cpu-x86-64@1"
 TEXT = st.text(max_size=30)
@@ -168,17 +175,34 @@ EMPTIED = {name: "" for name, kind in kinds().items() if kind is str and name !=
     ("text", "units", "value"),
     [
         ("24 GiB", state.BYTES, 24 * 2**30), ("600mib", state.BYTES, 600 * 2**20), ("1,000", state.COUNTS, 1000), ("5M", state.COUNTS, 5e6),
-        ("3B", state.COUNTS, 3e9), ("90 min", state.SECONDS, 5400), (".5 h", state.SECONDS, 1800), ("  ", state.BYTES, None),
+        ("3B", state.COUNTS, 3e9), ("12,345.5", state.COUNTS, 12345.5), ("2 TiB", state.BYTES, 2**41), ("90 min", state.SECONDS, 5400), (".5 h", state.SECONDS, 1800), ("  ", state.BYTES, None),
     ],
 )  # fmt: skip
 def test_quantities_are_read_with_their_units(text, units, value):
     assert state.quantity(text, "Field", units, "1") == value
 
 
-@pytest.mark.parametrize("text", ["much", "5 parsecs", "-3", "1e9", "4 GiB 3", "90"])
+@pytest.mark.parametrize(
+    "text", ["much", "5 parsecs", "-3", "1e9", "4 GiB 3", "90", "1,5 h", "0,5 h", "1,2345 s", ",5 s"]
+)
 def test_what_is_no_quantity_says_what_would_be(text):
     with pytest.raises(state.QuantityError, match="Training time: cannot read .*, such as 90 min"):
         state.quantity(text, "Training time", state.SECONDS, "90 min")
+
+
+def test_a_quantity_beyond_reason_is_refused_and_breaks_no_page(page):
+    with pytest.raises(state.QuantityError, match="Rows: cannot read “99999.*…”"):
+        state.quantity("9" * 400, "Rows", state.COUNTS, "10k")
+    assert "cannot read" in html_of(page, tab="choose", dataset_rows="9" * 400, max_train_time="5 h")
+
+
+def test_long_expressions_are_refused_not_cut():
+    """Cut to fewer characters, this would be another condition that can be read as well."""
+    text = "score > 0.5 or " * 200 + "score > 0.6"
+    assert from_query([("expression", text)]).expression == text
+    assert from_controls({"expression": text}).expression == text
+    with pytest.raises(ExpressionError, match="characters long"):
+        mask(pandas.DataFrame({"score": [0.7]}), text)
 
 
 # The pages
@@ -314,6 +338,172 @@ def test_choose_ranks_and_drops_with_reasons(page):
     assert "Rules of thumb, not measured here" in html_of(page, tab="choose", scope="all", family="vision")
 
 
+def test_names_on_choose_open_their_experiments_wherever_they_are(page):
+    text = html_of(page, tab="choose", scope="all", gpu_memory="350 MiB", hardware="cpu-x86-64")
+    buttons = [attributes for tag, attributes in tags_of(text) if tag == "button" and "data-open" in attributes]
+    assert {"lora/rank8@nvidia-l40s@1", "lora/rank8@cpu-x86-64@1", "full-finetuning/all@cpu-x86-64@1"} <= {
+        one["data-open"] for one in buttons
+    }
+    assert f"profiles:{TASK}" in {one["data-task"] for one in buttons}
+    chosen = View(tab="choose", task=TASK, model="embedded/llama", hardware="cpu-x86-64")
+    for one in buttons:
+        what = {name.removeprefix("data-"): value for name, value in one.items()}
+        view = opened(chosen, what)
+        found = resolve(view, page.data)
+        assert (found.tab, found.task, found.model, found.experiment) == (
+            "experiment", what["task"], what["model"], what["open"],
+        )  # fmt: skip
+    assert opened(chosen, {"open": KEY}) == dataclasses.replace(chosen, tab="experiment", experiment=KEY)
+
+
+@pytest.fixture(scope="module")
+def losses(tmp_path_factory):
+    """Results of a task whose score is better when lower."""
+    changes = {"task.higher_is_better": False, "task.metric": "error"}
+    found = [
+        ours(name, seed, (1.0,) * right + (0.0,) * (20 - right), **changes, **{"quality.valid_score": right / 20})
+        for name, rights in (("lora/a", (4, 5)), ("ia3/b", (12, 14)))
+        for seed, right in enumerate(rights)
+    ]
+    return build_page(write(tmp_path_factory.mktemp("losses") / "results", *found))
+
+
+def test_lower_scores_are_better_where_the_task_says_so(losses):
+    found = losses.draw(View())
+    table = found[losses.tabs["results"].table]
+    assert [row.split("@")[0] for row in table.split('<tr data-key="')[1:]] == ["lora/a", "ia3/b"]
+    hints = {
+        attributes["data-sort"]: attributes["title"] for _, attributes in tags_of(table) if "data-sort" in attributes
+    }
+    assert "lower is better" in hints["score"]
+    assert "higher is better" in hints["gain"]
+    keys = ("ia3/b@cpu-x86-64@1", "lora/a@cpu-x86-64@1")
+    head = losses.draw(View(tab="compare", compare=keys))[losses.tabs["compare"].head]
+    line = next(row for row in head.split("<tr>") if "Valid score" in row)
+    assert "<td>65.0 %</td><td><b>22.5 %</b></td>" in line
+
+
+@pytest.mark.parametrize(("higher", "best_first"), [(True, False), (False, True)])
+def test_a_head_sorts_best_first_then_the_other_way_round(higher, best_first):
+    score, memory = COLUMNS["score"], COLUMNS["memory_train"]
+    once = clicked_head(View(), score, higher)  # already shown best first
+    assert (once.sort, once.ascending) == ("score", not best_first)
+    assert clicked_head(once, score, higher).ascending == best_first
+    assert clicked_head(View(), COLUMNS["valid_score"], higher).ascending == best_first
+    assert clicked_head(View(), memory, higher).ascending is True
+    assert clicked_head(clicked_head(View(), memory, higher), memory, higher).ascending is False
+
+
+def test_compare_marks_no_best_among_runs_that_did_not_succeed(page):
+    keys = (KEY, "lora/exploded@cpu-x86-64@1")
+    head = page.draw(View(tab="compare", task=TASK, model="embedded/llama", compare=keys))[page.tabs["compare"].head]
+    assert "<td><b>" not in head
+    assert "not to be ranked" in head
+
+
+@pytest.mark.parametrize(
+    "changes", [{"quality.test_scores": []}, {"run_info.train_config": {"seed": 0}}, {"provenance.unknown": 1}]
+)
+def test_compare_says_so_where_a_file_is_incomplete(tmp_path, changes):
+    write(tmp_path / "results", ours("lora/a", **changes), ours("lora/b", **changes))
+    own = build_page(tmp_path / "results")
+    head = own.draw(View(tab="compare", compare=("lora/a@cpu-x86-64@1", "lora/b@cpu-x86-64@1")))[
+        own.tabs["compare"].head
+    ]
+    assert "not tested: a file is no complete result" in head
+
+
+def test_a_shared_gpu_is_marked_and_its_times_are_not_plotted(tmp_path):
+    speed = {"speed.train_tokens_per_second": 100.0}
+    shared = ours("lora/b", **speed, **{"provenance.shared_device": True})
+    write(tmp_path / "results", ours("lora/a", **speed), shared)
+    own = build_page(tmp_path / "results")
+    rows = html_of_default(own).split('<tr data-key="')
+    assert ["shared GPU" in row for row in rows[1:]] == ["lora/b" in row for row in rows[1:]]
+    counts = own.tabs["tradeoffs"].counts
+    text = own.draw(View(tab="tradeoffs", x="train_tokens_per_second"))[counts]
+    assert "1 experiment drawn. Left out: 1 timed while another process used the GPU." in text
+    assert "2 experiments drawn." in own.draw(View(tab="tradeoffs", x="trainable_params"))[counts]
+
+
+def html_of_default(page):
+    return page.draw(View())[page.tabs["results"].table]
+
+
+def test_full_finetuning_has_no_adapter_to_merge(page):
+    row = page.data.experiments.set_index("experiment").loc["lora/rank8"].iloc[0]
+    assert "Adapter merged" in inference(row)
+    full = inference(pandas.concat([row.drop("method"), pandas.Series({"method": "full-finetuning"})]))
+    assert "Trained model" in full
+    assert "Adapter" not in full
+
+
+def test_every_page_shows_the_interval_of_a_single_seed(tmp_path):
+    """That of graded scores takes long, and is computed for the rows that are shown."""
+    results = [ours(name, scores=[0.2, 0.9, 0.5, part] * 5) for name, part in (("lora/a", 0.3), ("ia3/b", 0.7))]
+    own = build_page(write(tmp_path / "results", *results))
+    keys = ("lora/a@cpu-x86-64@1", "ia3/b@cpu-x86-64@1")
+    assert own.draw(View())[own.tabs["results"].table].count("one seed, BCa over 20 items") >= 2
+    assert (
+        "one seed, BCa over 20 items"
+        in own.draw(View(tab="experiment", experiment=keys[0]))[own.tabs["experiment"].head]
+    )
+    compared = own.draw(View(tab="compare", compare=keys))[own.tabs["compare"].head]
+    assert compared.count("one seed, BCa over 20 items") == 2
+
+
+def on_subsets(experiment, **rights):
+    """One run per seed and subset, each with so many right answers of ten."""
+    return [
+        ours(experiment, seed, (1.0,) * right + (0.0,) * (10 - right), task="Glue", subset=subset)
+        for subset, of_seeds in rights.items()
+        for seed, right in enumerate(of_seeds)
+    ]
+
+
+def test_subsets_are_taken_together_where_each_has_the_same_seeds(tmp_path):
+    results = [*on_subsets("lora/a", one=(6, 8), two=(2, 2)), *on_subsets("ia3/b", one=(9, 9), two=(9, 8))]
+    results += [*on_subsets("lora/c", one=(5, 5), two=(5,)), *on_subsets("lora/d", one=(5, 5))]
+    own = build_page(write(tmp_path / "results", *results))
+    text = own.draw(View(task="Glue/one"))[own.tabs["results"].subsets]
+    rows = [re.sub("<[^>]*>", " ", row).split() for row in text.split("<tbody>")[1].split("</tr>")[:-1]]
+    assert [row[:5] for row in rows] == [
+        ["ia3/", "b", "90.0", "85.0", "87.5"], ["lora/", "a", "70.0", "20.0", "45.0"]
+    ]  # fmt: skip
+    low, high = stats.t.interval(0.95, 1, 0.45, 0.05)  # of 40 and 50 %, with a standard error of 5 points
+    assert rows[1][5:] == f"{100 * max(low, 0):.1f} – {100 * min(high, 1):.1f} (2 seeds)".split()
+    assert "left out: 2 without the same seeds on every subset" in text
+    assert "lora/" not in own.draw(View(task="Glue/two", text="ia3"))[own.tabs["results"].subsets]
+    assert own.draw(View(task="Glue/one", text="lora/d"))[own.tabs["results"].subsets] == ""
+
+
+def test_means_over_subsets_are_those_of_the_table():
+    """Of the committed results, as harness.table prints them for experiments with the same seeds everywhere."""
+    data = read_data([ROOT / "results" / "SuperGLUE"])
+    here = (data.experiments["part"] == "SuperGLUE/copa") & (data.experiments["hardware"] == "cpu-x86-64")
+    shown = data.experiments[here & (data.experiments["model"] == "embedded/t5")]
+    text = re.sub("<wbr>", "", all_subsets(data.experiments, data.runs, shown))
+    groups = load_groups("SuperGLUE", "").items()
+    group = next(found for key, found in groups if (key[1], key[3]) == ("cpu-x86-64", "embedded/t5"))
+    lines = [line.strip("| ").split(" | ") for line in means_table(group).splitlines()[2:]]
+    same = [line for line in lines if f'<th scope="row">{line[0]}</th>' in text]
+    assert len(same) > 5
+    for name, *subsets, mean, _ in same:
+        row = text.split(f">{name}<")[1].split("</tr>")[0]
+        assert sorted(re.findall(r"<td>([0-9.]+)</td>", row)) == sorted(subsets)
+        assert f"<b>{mean}</b>" in row
+
+
+def test_no_task_of_one_part_has_means_over_subsets(page):
+    assert page.draw(View(task=TASK, model="embedded/llama"))[page.tabs["results"].subsets] == ""
+
+
+def test_memory_has_every_phase(page):
+    row = pandas.Series(dict.fromkeys(plots_runs.PHASES.values(), 2.0**20))
+    peaks = plots_runs.memory([("", row)]).data[0]
+    assert list(peaks.y) == ["loading", "training", "evaluation", "forgetting", "inference"]
+
+
 def test_findings_show_every_claim_with_its_source(page):
     from harness.dashboard.claims import CLAIMS
 
@@ -349,10 +539,33 @@ def test_exports_are_the_rows_columns_and_order_that_are_shown(page, changes):
     rows = list(csv.DictReader(io.StringIO(file["text"])))
     names = dict(zip(page.data.experiments["key"], page.data.experiments["experiment"], strict=True))
     assert [row["experiment"] for row in rows] == [names[html.unescape(key)] for key in shown]
-    assert list(rows[0]) == heads
+    beside = {"hardware", "protocol", "status", "score_low", "score_high", "seeds"}
+    assert [key for key in rows[0] if key in heads or key not in beside] == heads
+    assert {"score_low", "score_high"} <= set(rows[0])
     assert file["name"] == f"{TASK}.csv"
     objects = json.loads(saved_file(page.data, found[page.link], "json")["text"])
-    assert [list(one) for one in objects] == [heads] * len(rows)
+    assert [list(one) for one in objects] == [list(rows[0])] * len(rows)
+
+
+def test_exports_say_what_the_cells_say_beside_their_values(page):
+    """The score's interval, and what tells rows of one name apart."""
+    view = View(task=TASK, model="embedded/llama", columns=("score",))
+    rows = json.loads(saved_file(page.data, view.query(), "json")["text"])
+    apart = ("hardware", "protocol", "status")
+    assert list(rows[0]) == ["experiment", *apart, "score", "score_low", "score_high", "seeds"]
+    assert len({tuple(row[key] for key in ("experiment", *apart)) for row in rows}) == len(rows) == 8
+    text = html_of(page, columns=("score",))
+    known = [row for row in rows if row["score_low"] is not None]
+    assert len(known) > 4
+    assert all(f" {100 * row['score_low']:.1f} – {100 * row['score_high']:.1f}" in text for row in known)
+    failed = dataclasses.replace(view, text="exploded", columns=("storage",))
+    assert list(json.loads(saved_file(page.data, failed.query(), "json")["text"])[0]) == [
+        "experiment", "status", "storage"
+    ]  # fmt: skip
+    one = dataclasses.replace(view, hardware="cpu-x86-64", text="ia3")
+    assert list(json.loads(saved_file(page.data, one.query(), "json")["text"])[0]) == [
+        "experiment", "score", "score_low", "score_high", "seeds"
+    ]  # fmt: skip
 
 
 # The command line

@@ -109,6 +109,7 @@ def visit(page, server, **view):
     ]
     page.goto(f"{server}/?{urllib.parse.urlencode(pairs)}")
     expect(page.locator("#summary p")).to_be_visible()
+    expect(page.locator("body[data-drawn]")).to_be_attached()  # else what is clicked could be drawn anew
 
 
 def keys(page):
@@ -199,7 +200,7 @@ def test_an_export_is_what_is_shown(page, server, kind):
     content = Path(download.value.path()).read_text(encoding="utf-8")
     rows = list(csv.DictReader(content.splitlines())) if kind == "CSV" else json.loads(content)
     assert [f"{row['experiment']}@cpu-x86-64@1" for row in rows] == keys(page)
-    assert list(rows[0]) == ["experiment", "score", "storage"]
+    assert list(rows[0]) == ["experiment", "status", "score", "score_low", "score_high", "seeds", "storage"]
     assert [float(row["score"]) for row in rows if row["score"]] == pytest.approx([0.78, 2.42 / 3])
 
 
@@ -262,6 +263,17 @@ def test_choose_answers_from_measurements_and_says_where_there_are_none(page, se
     page.get_by_label("all results").check()
     choose(page, "#family", "vision model")
     expect(answer).to_contain_text("Rules of thumb, not measured here")
+
+
+def test_a_name_on_choose_opens_its_experiment(page, server):
+    visit(page, server, tab="choose", hardware="cpu-x86-64", scope="all")
+    other = page.locator("#choose-answer button.open[data-hardware=nvidia-l40s]").first
+    other.evaluate(
+        "button => { for (let at = button; at; at = at.parentElement) if (at.tagName === 'DETAILS') at.open = true; }"
+    )
+    other.click()
+    expect(page.locator("#experiment-head h2")).to_contain_text("lora/rank8")
+    expect(page.locator("#experiment-head")).to_contain_text("nvidia-l40s")
 
 
 def test_findings_have_figures_and_sources(page, server):

@@ -153,6 +153,14 @@ def test_one_seed_without_items_cannot_be_told():
     assert "not tested" in second.reasons[-1]
 
 
+def test_equal_scores_are_called_that():
+    """Which of them the test takes for the best is not the one that stands first: that one has fewer seeds."""
+    results = [*seeds("lora/z", [0.5, 0.5, 0.5]), *seeds("ia3/a", [0.5, 0.5])]
+    first, second = only(ask(results)).kept
+    assert (first.reasons[-1], second.tied) == ("best of those that meet your needs", True)
+    assert second.reasons[-1] == "the same score as the best"
+
+
 def test_lower_scores_can_be_better():
     results = [*seeds("lora/a", [0.3, 0.31], higher=False), *seeds("ia3/b", [0.2, 0.21], higher=False)]
     assert names(only(ask(results)).kept) == ["ia3/b", "lora/a"]
@@ -180,7 +188,7 @@ def test_time_is_reckoned_for_the_rows_there_are():
     ranking = only(ask(results, dataset_rows=6000, epochs=2, max_train_seconds=600))
     assert names(ranking.kept) == ["ia3/b"]
     assert ranking.dropped[0].reasons[0] == (
-        "trains for 20 min 0 s on your 6,000 rows 2 times, at the 10 rows per second measured, more than the 10 min 0 s given"
+        "trains for 20 min 0 s in 2 passes over your 6,000 rows, at the 10 rows per second measured, more than the 10 min 0 s given"
     )
     assert any("number of training rows" in note for note in ask(results, dataset_rows=5).notes)
 

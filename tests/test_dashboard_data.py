@@ -52,6 +52,8 @@ def test_values_of_one_of_ours(tmp_path):
                       "unmerged": {"prefill_tokens_per_second": 9, "decode_tokens_per_second": 8},
                       "overhead_unmerged": {"median": 1.25, "lowest": 1.2, "highest": 1.3}, "overhead_merged": None},
         "memory_parts.gradients": 50, "speed.train_tokens_per_second": 12.5, "compute.energy": 3.5,
+        "memory.forgetting": {"allocated": 1, "reserved": 60}, "memory.inference": {"allocated": 1, "reserved": 70},
+        "compute.flops_per_token": 1e6, "speed.samples_per_second": 4.5, "hardware.cpu": "EPYC", "hardware.threads": 2,
         "quality.majority_baseline": 0.5, "provenance.shared_device": True, "train_info.num_stored_params": 99,
     }  # fmt: skip
     row = only(write(tmp_path, ours(subset="copa", task="SuperGLUE", **changes)))
@@ -61,7 +63,8 @@ def test_values_of_one_of_ours(tmp_path):
         "peft_type": "LORA", "score": 0.75, "base_score": 0.25, "gain": 0.5, "majority": 0.5, "forgetting": 0.1,
         "trainable_params": 100, "total_params": 1000, "trainable_share": 0.1, "stored_params": 99, "storage": 400, "memory_train": 700,
         "gradients": 50, "train_tokens_per_second": 12.5, "energy": 3.5, "base_decode": 10, "unmerged_decode": 8, "overhead_unmerged": 1.25,
-        "train_time": 40, "total_time": 45, "rank": 8, "learning_rate": 0.002, "max_steps": 160, "seed": 0, "metric": "accuracy",
+        "memory_forgetting": 60, "memory_inference": 70, "flops_per_token": 1e6, "samples_per_second": 4.5,
+        "processor": "EPYC, 2 threads", "train_time": 40, "total_time": 45, "rank": 8, "learning_rate": 0.002, "max_steps": 160, "seed": 0, "metric": "accuracy",
         "versions": "torch 2.13.0+cpu peft 0.21.2", "shared_device": True, "ranked": True, "foreign": False, "modified": False,
     }  # fmt: skip
     assert {key: row[key] for key in expected} == expected

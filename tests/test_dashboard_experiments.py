@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from harness.dashboard.experiments import by_experiment, fill_intervals, runs_of
+from harness.dashboard import intervals
+from harness.dashboard.experiments import by_experiment, fill_intervals
 from harness.dashboard.load import load
 from harness.dashboard.notices import notices
 from harness.dashboard.ties import Entry, compare_with_best, mcnemar_p_values
@@ -92,6 +93,16 @@ def test_interval_of_graded_scores_comes_on_demand(tmp_path):
     assert fill_intervals(filled) is filled
 
 
+def test_only_so_many_bootstraps_are_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(intervals, "MOST", 2)
+    rows = [ours(f"lora/{name}", scores=[0.1 * place, 0.5, 0.7, 0.2] * 5) for place, name in enumerate("abcd")]
+    filled = fill_intervals(experiments_of(tmp_path, *rows))
+    assert list(filled["score_low"].notna()) == [True, True, False, False]
+    assert filled["score"].is_monotonic_decreasing
+    assert filled["interval"].str.startswith("no interval computed").tolist() == [False, False, True, True]
+    assert fill_intervals(filled) is filled
+
+
 def test_no_interval_without_scores_by_item(tmp_path):
     row = experiments_of(tmp_path, published()).iloc[0]
     assert math.isnan(row["score_low"])
@@ -118,9 +129,9 @@ def test_a_setting_that_only_newer_runs_have_tells_nothing(tmp_path):
 
 def test_the_runs_of_an_experiment(tmp_path):
     frame = experiments_of(tmp_path, *reversed(seeds_of("lora/a", (20, 30, 25))), *seeds_of("lora/b", (3, 5)))
-    runs = runs_of(load([tmp_path]).runs, frame.iloc[0])
-    assert runs["seed"].tolist() == [0, 1, 2]
-    assert runs["score"].tolist() == [0.5, 0.75, 0.625]
+    assert [seed for _, seed in frame["runs"][0]] == [0, 1, 2]
+    scores = load([tmp_path]).runs.set_index("source")["score"]
+    assert [scores[source] for source, _ in frame["runs"][0]] == [0.5, 0.75, 0.625]
 
 
 # Ties ----------------------------------------------------------------------------------------------------------------
@@ -285,6 +296,24 @@ def test_notices_name_what_is_mixed(tmp_path, what):
     found = notices(experiments_of(tmp_path, *seeds_of("lora/a", (20, 22)), ours("lora/b", 0, answers(20), **changes)))
     assert len(found) == 1
     assert said in found[0]
+
+
+def test_seeds_on_other_processors_are_said(tmp_path):
+    """The slug of a CPU is its architecture's: neither its name nor the threads are in it."""
+    processors = [{"slug": "cpu-x86-64", "cpu": "EPYC", "threads": threads} for threads in (1, 2)]
+    results = [ours("lora/a", seed, answers(20), hardware=one) for seed, one in enumerate(processors)]
+    frame = experiments_of(tmp_path, *results)
+    assert frame["processor"].tolist() == ["EPYC, 1 thread or EPYC, 2 threads"]
+    assert notices(frame) == [
+        "Processors or threads are mixed (EPYC, 1 thread or EPYC, 2 threads): speed is not comparable."
+    ]
+    alike = experiments_of(tmp_path / "alike", *(one | {"hardware": processors[0]} for one in results))
+    assert (alike["processor"].tolist(), notices(alike)) == (["EPYC, 1 thread"], [])
+    gpu = [
+        one | {"hardware": processor | {"slug": "nvidia-l40s"}}
+        for one, processor in zip(results, processors, strict=True)
+    ]
+    assert notices(experiments_of(tmp_path / "gpu", *gpu)) == []
 
 
 def test_notice_of_profiles_of_different_hardware(tmp_path):

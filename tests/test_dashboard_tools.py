@@ -284,6 +284,7 @@ def test_front_by_the_tasks_direction():
     )
     assert front(frame, "storage", "score").tolist() == [True, False, True]
     assert front(frame.assign(modified=[True, False, False]), "storage", "score").tolist() == [False, True, True]
+    assert front(frame.assign(differs=["lr", "", ""]), "storage", "score").tolist() == [False, True, True]
 
 
 def test_no_front_without_directions():

@@ -1,8 +1,6 @@
 """What the Choose page answers with: experiments with reasons, in one ranking per comparable group."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import pandas
 
@@ -10,11 +8,26 @@ from harness.dashboard.rules import Rule
 
 
 @dataclass(frozen=True)
+class Place:
+    """Part of a task, base model, hardware, and key of a row, as links name them (harness/dashboard/choices.py)."""
+
+    task: str
+    model: str
+    hardware: str
+    key: str
+
+    @classmethod
+    def of(cls, row: pandas.Series) -> "Place | None":
+        """None where the frame was made without the keys of links."""
+        return cls(row["part"], row["model"], row["hardware"], row["key"]) if "key" in row else None
+
+
+@dataclass(frozen=True)
 class Choice:
     """One experiment: `rank` None where it is not ranked, `tied` None where nothing tells it from the best or not.
 
-    `headline` has the figure that decides the order, `reasons` a sentence for each need and for the tie, `figures` the
-    raw values by column.
+    `headline` has the figure that decides the order, `reasons` a sentence for each need and for the tie, `place` says
+    where the experiment's page is.
     """
 
     experiment: str
@@ -23,7 +36,7 @@ class Choice:
     headline: str = ""
     rank: int | None = None
     tied: bool | None = None
-    figures: Mapping[str, Any] = field(default_factory=dict)
+    place: Place | None = None
 
 
 @dataclass(frozen=True)

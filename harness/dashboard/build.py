@@ -5,7 +5,7 @@ What is drawn is also written as a link, which the exports read: they give what 
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -13,8 +13,15 @@ from urllib.parse import parse_qsl
 import gradio
 
 from harness.dashboard import detail
-from harness.dashboard.choices import read_data, resolve, row_choices, seed_choices
-from harness.dashboard.columns import COLUMNS
+from harness.dashboard.choices import (
+    higher_is_better,
+    read_data,
+    resolve,
+    row_choices,
+    seed_choices,
+    selected,
+)
+from harness.dashboard.columns import COLUMNS, Column, directed
 from harness.dashboard.header import FILTERED, TITLE, Header, first_result
 from harness.dashboard.markup import Safe
 from harness.dashboard.saved import saved_file
@@ -96,6 +103,7 @@ class Page:
         self._on(results.go.click, self._go_compare)
         self._on(results.table.select, self._clicked)
         self._on(self.tabs["tradeoffs"].front.select, self._clicked)
+        self._on(self.tabs["choose"].answer.select, self._clicked)
         for button, kind in ((results.csv, "csv"), (results.json, "json")):
             saved = button.click(self._export(kind), self.link, self.file, **_QUIET)
             saved.then(None, self.file, None, js=SAVE_FILE)
@@ -167,16 +175,13 @@ class Page:
         """A head of the table, a name, a point of the plot, or a tick."""
         view, what = self._view(values), event._data or {}
         if what.get("open"):
-            return self._open(dataclasses.replace(view, tab="experiment", experiment=str(what["open"])))
+            return self._open(opened(view, what))
         if "ticked" in what:
             return self._ticked(view, list(map(str, what["shown"])), list(map(str, what["ticked"])))
         column = COLUMNS.get(str(what.get("sort")))
         if column is None:
             return {}
-        ascending = (
-            not view.ascending if column.key == view.sort else column.kind == "text" or column.better == "lower"
-        )
-        return self.draw(dataclasses.replace(view, sort=column.key, ascending=ascending))
+        return self.draw(clicked_head(view, column, higher_is_better(selected(self.data, view))))
 
     def _ticked(self, view: View, shown: list[str], ticked: list[str]) -> dict[Any, Any]:
         """Compares what is ticked, and what was chosen and is not in the table; the table stays as it is."""
@@ -191,6 +196,25 @@ class Page:
 
     def _export(self, kind: str) -> Callable[[str], dict[str, str]]:
         return lambda query: saved_file(self.data, query, kind)
+
+
+def opened(view: View, what: Mapping[str, Any]) -> View:
+    """The page of an experiment, which may be of another task, model or hardware than the chosen ones."""
+    view = dataclasses.replace(view, tab="experiment", experiment=str(what["open"]))
+    if "task" not in what:
+        return view
+    hardware = view.hardware if view.hardware == str(what.get("hardware")) else ""
+    return dataclasses.replace(view, task=str(what["task"]), model=str(what.get("model", "")), hardware=hardware)
+
+
+def clicked_head(view: View, column: Column, higher: bool) -> View:
+    """Sorted by the column, best first; the other way round where it is sorted by it already."""
+    best_first = column.kind == "text" or directed(column, higher).better == "lower"
+    if column.key == (view.sort or "score"):
+        ascending = not (view.ascending if view.sort else best_first)
+    else:
+        ascending = best_first
+    return dataclasses.replace(view, sort=column.key, ascending=ascending)
 
 
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}

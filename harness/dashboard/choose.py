@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pandas
 
-from harness.dashboard.advice import Advice, Choice, Ranking
+from harness.dashboard.advice import Advice, Choice, Place, Ranking
 from harness.dashboard.constraints import check
 from harness.dashboard.evidence import group_label
 from harness.dashboard.experiments import fill_intervals
@@ -37,13 +37,14 @@ def _ranking(group: str, rows: pandas.DataFrame, needs: Needs, by_source: Runs) 
     others = _other_ends(rows)
     entrants, unknown, dropped = [], [], []
     for _, row in done.iterrows():
-        runs = by_source.of(row)
+        runs, place = by_source.of(row), Place.of(row)
         checks = check(row, runs, needs)
         reasons = (*(one.text for one in checks), *others.get(row["experiment"], []))
         if any(one.met is False for one in checks):
-            dropped.append(Choice(row["experiment"], "dropped", reasons, figure(row, needs)))
+            dropped.append(Choice(row["experiment"], "dropped", reasons, figure(row, needs), place=place))
         elif lacks := [*(one.text for one in checks if one.met is None), *missing(row, needs)]:
-            unknown.append(Choice(row["experiment"], "not measured", tuple(dict.fromkeys((*lacks, *reasons)))))
+            texts = tuple(dict.fromkeys((*lacks, *reasons)))
+            unknown.append(Choice(row["experiment"], "not measured", texts, place=place))
         else:
             entrants.append(Entrant(row, runs, reasons))
     for choice in _without_success(rows[~rows["experiment"].isin(done["experiment"])], done, needs):
@@ -60,12 +61,13 @@ def _kept(entrants: list[Entrant], done: pandas.DataFrame, needs: Needs) -> tupl
     unranked = needs.priority == "quality" and any(one.row["profile"] for one in entrants)
     ties = [(None, "")] * len(ordered) if unranked else ties_with_best(ordered, needs)
     choices = []
-    for place, (entrant, (tied, why)) in enumerate(zip(ordered, ties, strict=True), start=1):
-        row = filled.loc[entrant.row.name] if place <= INTERVALS else entrant.row
-        choice = Choice(row["experiment"], "kept", (*entrant.reasons, *([why] if why else [])))
+    for position, (entrant, (tied, why)) in enumerate(zip(ordered, ties, strict=True), start=1):
+        row = filled.loc[entrant.row.name] if position <= INTERVALS else entrant.row
+        reasons = (*entrant.reasons, *([why] if why else []))
+        choice = Choice(row["experiment"], "kept", reasons, place=Place.of(row))
         shown = figure(row, replace(needs, priority="memory") if unranked else needs)
-        rank = None if unranked else place
-        choices.append(replace(choice, headline=shown, rank=rank, tied=tied, figures=row.to_dict()))
+        rank = None if unranked else position
+        choices.append(replace(choice, headline=shown, rank=rank, tied=tied))
     return tuple(choices)
 
 
@@ -81,21 +83,18 @@ def _without_success(rows: pandas.DataFrame, done: pandas.DataFrame, needs: Need
     """What ended early. Out of memory says something only of devices that have no more than that one did."""
     choices = []
     for name, of_one in rows.groupby("experiment", sort=True):
-        statuses, where = set(of_one["status"]), of_one["hardware"].iloc[0]
+        statuses, where, place = set(of_one["status"]), of_one["hardware"].iloc[0], Place.of(of_one.iloc[0])
         if "out_of_memory" in statuses:
             text = f"ran out of memory in training on {where}"
             larger = needs.gpu_memory is not None and not done["memory_train"].gt(needs.gpu_memory).any()
             if larger:
                 text = f"not measured: {text}, and nothing here tells whether that had less than you have"
-            choices.append(Choice(str(name), "not measured" if larger else "dropped", (text,)))
+            verdict = "not measured" if larger else "dropped"
         elif "diverged" in statuses:
-            choices.append(Choice(str(name), "dropped", ("diverged in training: its loss was no number",)))
+            verdict, text = "dropped", "diverged in training: its loss was no number"
         else:
-            choices.append(
-                Choice(
-                    str(name), "not measured", (f"not measured: its run ended as {' and '.join(sorted(statuses))}",)
-                )
-            )
+            verdict, text = "not measured", f"not measured: its run ended as {' and '.join(sorted(statuses))}"
+        choices.append(Choice(str(name), verdict, (text,), place=place))
     return choices
 
 

@@ -6,16 +6,16 @@ raw: bytes, seconds, shares from 0 to 1; a missing number is NaN and a missing t
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from harness.dashboard.markup import MISSING
 from harness.units import human_bytes
 
 Kind = Literal[
     "text", "share", "points", "bytes", "count", "rate", "seconds", "ratio", "flops", "joules", "number"
 ]  # fmt: skip
 Better = Literal["higher", "lower"]
-MISSING = "–"
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ _ALL = [
     Column("memory_p99", "Memory, 99th", "bytes", _LOWER, "reserved, 99th percentile over training"),
     Column("memory_load", "Memory, load", "bytes", _LOWER, "peak reserved while loading"),
     Column("memory_eval", "Memory, evaluation", "bytes", _LOWER, "peak reserved in evaluation"),
+    Column("memory_forgetting", "Memory, forgetting", "bytes", _LOWER, "peak reserved while forgetting is measured"),
     Column("memory_inference", "Memory, inference", "bytes", _LOWER, "peak reserved while decoding is timed"),
     Column("base_weights", "Base weights", "bytes", _LOWER, "frozen weights and buffers as stored"),
     Column("trained_weights", "Trained weights", "bytes", _LOWER, "adapter; in full fine-tuning every weight"),
@@ -68,7 +69,7 @@ _ALL = [
     Column("total_time", "Total time", "seconds", _LOWER, "with loading, tokenizing and evaluation"),
     Column("flops_per_token", "Arithmetic per token", "flops", _LOWER, "matrix products, forward and backward"),
     Column("matmul_share", "Device use", "share", _HIGHER, "of the device's rate in large matrix products"),
-    Column("energy", "Energy", "joules", _LOWER, "drawn by the GPU in the whole run"),
+    Column("energy", "Energy", "joules", _LOWER, "drawn by the GPU from the first step to the last validation"),
     Column("base_decode", "Decoding, base", "rate", description="answer tokens per second without an adapter"),
     Column("unmerged_decode", "Decoding, unmerged", "rate", _HIGHER, "answer tokens per second, adapter beside"),
     Column("merged_decode", "Decoding, merged", "rate", _HIGHER, "answer tokens per second, adapter merged"),
@@ -83,6 +84,7 @@ _ALL = [
     Column("model", "Base model", "text", description="name on the hub, or embedded/…"),
     Column("family", "Family", "text", description="causal or encoder-decoder"),
     Column("hardware", "Hardware", "text", description="accelerator, or the CPU's architecture"),
+    Column("processor", "Processor", "text", description="CPU and its threads; what decides speed without a GPU"),
     Column("method", "Method", "text", description="folder of the experiment's method"),
     Column("name", "Name", "text", description="folder of the experiment"),
     Column("peft_type", "PEFT type", "text", description="of the PEFT configuration; empty in full fine-tuning"),
@@ -101,6 +103,17 @@ NUMBERS: tuple[str, ...] = tuple(key for key, column in COLUMNS.items() if colum
 SCORES = frozenset({"score", "valid_score"})
 # Yes or no; columns of the experiments and names in the expression box, too.
 FLAGS = ("ranked", "tied", "profile", "modified")
+
+# Figures that depend on time, which another process on the same GPU spoils.
+TIMED = frozenset(key for key, column in COLUMNS.items() if column.kind in ("rate", "seconds", "ratio", "joules"))
+TIMED |= {"matmul_share"}
+
+
+def directed(column: Column, higher_is_better: bool) -> Column:
+    """The column with the direction that it has where the task's score has that one."""
+    if column.key not in SCORES:
+        return column
+    return replace(column, better="higher" if higher_is_better else "lower")
 
 
 def format_value(column: Column, value: Any) -> str:

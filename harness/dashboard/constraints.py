@@ -97,8 +97,8 @@ def _time(row: pandas.Series, needs: Needs) -> Check:
         if math.isnan(rate) or not rate:
             return Check(None, "not measured: training rows per second, which your number of rows would need")
         seconds = needs.dataset_rows * needs.epochs / rate
-        passes = "" if needs.epochs == 1 else f" {needs.epochs:g} times"
-        how = f"on your {needs.dataset_rows:,} rows{passes}, at the {rate:.3g} rows per second measured"
+        passes = "one pass" if needs.epochs == 1 else f"{needs.epochs:g} passes"
+        how = f"in {passes} over your {needs.dataset_rows:,} rows, at the {rate:.3g} rows per second measured"
     else:
         seconds = float(row["train_time"])
         if row["profile"] or math.isnan(seconds):

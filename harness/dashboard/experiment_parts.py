@@ -7,6 +7,7 @@ import pandas
 
 from harness.dashboard import detail, markup
 from harness.dashboard.columns import COLUMNS, format_value
+from harness.dashboard.constraints import is_full
 from harness.dashboard.detail import ABSENT, Run, flat
 from harness.dashboard.markup import Safe, details, join, section, setting, table, tag
 from harness.dashboard.tab_results import badges
@@ -40,16 +41,15 @@ def facts(row: pandas.Series) -> Safe:
     for key in FACTS:
         value = format_value(COLUMNS[key], row[key])
         small = "not measured" if value == markup.MISSING else COLUMNS[key].description
-        if key == "score" and not pd_missing(row["score_low"]):
-            small = f"{100 * row['score_low']:.1f} – {100 * row['score_high']:.1f}: {row['interval']}"
+        if key == "overhead_merged" and is_full(row):
+            small = "nothing to merge"
+        if key == "score" and row["interval"]:
+            known = not pandas.isna(row["score_low"])
+            bounds = f"{100 * row['score_low']:.1f} – {100 * row['score_high']:.1f}: " if known else ""
+            small = f"{bounds}{row['interval']}"
         name = tag("div", COLUMNS[key].label, class_="name")
         cells.append(tag("div", name, tag("div", value, class_="value"), tag("div", small, class_="small")))
     return tag("div", *cells, class_="facts")
-
-
-def pd_missing(value: Any) -> bool:
-    """Whether a cell of a frame has no value."""
-    return bool(pandas.isna(value))
 
 
 def problems(runs: list[Run]) -> list[Safe]:
@@ -95,17 +95,18 @@ def show_setting(value: Any) -> str:
 
 def inference(row: pandas.Series) -> Safe:
     """Decoding speed of the base model, with the adapter beside it and merged into it."""
+    full = is_full(row)
     lines = [
         ["Base model", "base_decode", None],
-        ["Adapter as trained (unmerged)", "unmerged_decode", "overhead_unmerged"],
-        ["Adapter merged into the base", "merged_decode", "overhead_merged"],
+        ["Trained model" if full else "Adapter as trained (unmerged)", "unmerged_decode", "overhead_unmerged"],
     ]
+    lines += [] if full else [["Adapter merged into the base", "merged_decode", "overhead_merged"]]
     body = []
     for name, rate, overhead in lines:
         speed = format_value(COLUMNS[rate], row[rate])
         cost = "1.00× (reference)" if overhead is None else format_value(COLUMNS[overhead], row[overhead])
         body.append([name, "not measured" if speed == markup.MISSING else speed, cost])
-    if all(pd_missing(row[rate]) for _, rate, _ in lines):
+    if all(pandas.isna(row[rate]) for _, rate, _ in lines):
         content = tag("p", "Not measured in these runs.", class_="quiet")
     else:
         content = table(["", "Answer tokens per second", "Decoding time over the base’s"], body)

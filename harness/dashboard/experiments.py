@@ -22,12 +22,13 @@ from harness.dashboard.intervals import fill_intervals, interval_of
 from harness.dashboard.runs import GROUP
 from harness.dashboard.ties import Entry, compare_with_best
 
-__all__ = ["by_experiment", "fill_intervals", "runs_of"]
+__all__ = ["by_experiment", "fill_intervals"]
 
 # Runs that share these are one row; the settings other than the seed should not differ among them.
 KEY = [*GROUP, "experiment", "status", "ranked", "overrides"]
 MEANS = ("score", "valid_score", "base_score", "gain", "invalid_rate", "majority", "forgetting")  # others are medians
 _FIRST = [*TEXTS, "group", "metric", "data", "higher_is_better", "profile", "modified", "foreign", "ranked"]
+_FIRST.remove("processor")  # of which the seeds of one row may have several
 
 
 def by_experiment(runs: pandas.DataFrame) -> pandas.DataFrame:
@@ -55,17 +56,11 @@ def by_experiment(runs: pandas.DataFrame) -> pandas.DataFrame:
     return frame.loc[order.index].reset_index(drop=True)
 
 
-def runs_of(runs: pandas.DataFrame, experiment: pandas.Series) -> pandas.DataFrame:
-    """The rows of `runs` that a row of the experiments is made of, in the order of the seeds."""
-    sources = [path for path, _ in experiment["runs"]]
-    return runs[runs["source"].isin(sources)].sort_values("seed")
-
-
 def _add_members(frame: pandas.DataFrame, runs: pandas.DataFrame, codes: numpy.ndarray) -> None:
     """What is made of the single runs: intervals, the list of files, versions, settings."""
     order = numpy.argsort(codes, kind="stable")
     members = numpy.split(order, numpy.flatnonzero(numpy.diff(codes[order])) + 1) if len(order) else []
-    keys = ("source", "seed", "score", "item_scores", "settings", "versions")
+    keys = ("source", "seed", "score", "item_scores", "settings", "versions", "processor")
     values = [runs[key].to_numpy(dtype=None if key == "score" else object) for key in keys]
     rows = [
         _members(name, ranked, *(column[positions] for column in values))
@@ -73,7 +68,7 @@ def _add_members(frame: pandas.DataFrame, runs: pandas.DataFrame, codes: numpy.n
     ]
     for key in ("score_low", "score_high"):
         frame[key] = numpy.array([row[key] for row in rows], dtype=float)
-    for key in ("interval", "differs", "versions"):
+    for key in ("interval", "differs", "versions", "processor"):
         frame[key] = pandas.Series([row[key] for row in rows], index=frame.index, dtype="str")
     for key in ("runs", "item_scores", "settings", "_entry"):
         frame[key] = pandas.Series([row[key] for row in rows], index=frame.index, dtype=object)
@@ -89,6 +84,7 @@ def _members(
     items: numpy.ndarray,
     settings: numpy.ndarray,
     versions: numpy.ndarray,
+    processors: numpy.ndarray,
 ) -> dict[str, Any]:
     """The values of one experiment, from arrays with an element for each of its runs."""
     differs = _differing(settings)
@@ -101,6 +97,7 @@ def _members(
         "interval": interval,
         "differs": differs,
         "versions": " or ".join(dict.fromkeys(versions)),
+        "processor": " or ".join(dict.fromkeys(filter(None, processors))),
         "runs": list(zip(sources, whole, strict=True)),
         "item_scores": alone,
         "settings": settings[-1],

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy
 
-from harness.dashboard.origin import family_of, hardware_of
+from harness.dashboard.origin import family_of, hardware_of, processor_of
 from harness.dashboard.values import LARGEST, StrangeResult, dumped, flag, kind, listed, mapping, number, text
 
 FOREIGN = "foreign"  # protocol of results that another harness wrote
@@ -32,7 +32,7 @@ _PATHS: dict[str, tuple[str, ...]] = {
     "majority": ("quality", "majority_baseline"),
     "memory_load": ("memory", "load", "reserved"),
     "memory_eval": ("memory", "eval", "reserved"),
-    "memory_inference": ("memory", "inference", "reserved"),
+    **{f"memory_{phase}": ("memory", phase, "reserved") for phase in ("forgetting", "inference")},
     **{key: ("memory_parts", key) for key in ("base_weights", "trained_weights", "gradients", "optimizer_state")},
     "remainder": ("memory_parts", "remainder"),
     **{key: ("speed", key) for key in ("train_tokens_per_second", "samples_per_second", "step_time_median")},
@@ -98,6 +98,7 @@ def _names(data: dict[str, Any], task: str) -> dict[str, Any]:
         "model": model,
         "family": family_of(text(data, ("run_info", "peft_config", "task_type")), model),
         "hardware": hardware_of(data),
+        "processor": processor_of(data),
         "quantization": dtype if dtype in ("int8", "int4") else "none",
         "dtype": dtype,
         "protocol": FOREIGN if math.isnan(protocol) else f"{protocol:g}",

@@ -8,6 +8,8 @@ import pandas
 from harness.statistics import Interval, bootstrap_interval, seed_interval, wilson_interval
 
 _PENDING = "one seed, BCa bootstrap over"
+MOST = 30  # bootstrap intervals, of a tenth of a second each and more, that one page waits for
+_LEFT_OUT = f"no interval computed: a page has those of its best {MOST} single seeds; filter for this one"
 _NONE = (numpy.nan, numpy.nan)
 
 
@@ -37,13 +39,14 @@ def interval_of(scores: numpy.ndarray, items: numpy.ndarray | None, differs: str
 
 
 def fill_intervals(experiments: pandas.DataFrame) -> pandas.DataFrame:
-    """The same rows with the bootstrap intervals that were left out; each run's is computed once."""
-    waiting = experiments["interval"].str.startswith(_PENDING).to_numpy(dtype=bool)
-    pending = waiting & experiments["score_low"].isna().to_numpy()
-    if not pending.any():
+    """The same rows with the bootstrap intervals that were left out, of the first MOST; each is computed once."""
+    pending = experiments["interval"].str.startswith(_PENDING).to_numpy(dtype=bool)
+    waiting = experiments.index[pending & experiments["score_low"].isna().to_numpy()]
+    if waiting.empty:
         return experiments
     filled = experiments.copy()
-    for index in filled.index[pending]:
+    filled.loc[waiting[MOST:], "interval"] = _LEFT_OUT
+    for index in waiting[:MOST]:
         interval = _bootstrap(filled.at[index, "item_scores"].tobytes())
         filled.loc[index, ["score_low", "score_high"]] = interval.low, interval.high
         filled.loc[index, "interval"] = _over_items(interval)

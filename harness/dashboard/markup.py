@@ -7,9 +7,16 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 MISSING = "–"
+# For pages whose names open an experiment: sends what the button's data say.
+OPENS = """
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('[data-open]');
+  if (button) trigger('select', {...button.dataset});
+});
+"""
 LONGEST = 4000  # characters of one text shown; longer ones are cut, and say so
-# Beside HTML's own: what templates of a page's framework would read as theirs.
 _VOID = ("br", "input")  # elements without an end
+# Beside HTML's own: what templates of a page's framework would read as theirs.
 _MORE = str.maketrans({"{": "&#123;", "}": "&#125;", "$": "&#36;", "`": "&#96;"})
 
 

@@ -28,6 +28,9 @@ def _mixtures(rows: pandas.DataFrame) -> Iterable[str]:
     hardware = sorted(set(rows["hardware"]))
     if len(hardware) > 1:
         yield f"Hardware is mixed ({_listed(hardware)}): speed and memory are not comparable, ranks are within each."
+    processors = sorted(set(rows.loc[rows["hardware"].str.startswith("cpu"), "processor"]) - {""})
+    if len(processors) > 1 or any(" or " in name for name in processors):
+        yield f"Processors or threads are mixed ({_listed(processors)}): speed is not comparable."
     models = sorted(set(rows["model"]))
     if len(models) > 1:
         yield f"Base models are mixed ({_listed(models)}): ranks are within each."

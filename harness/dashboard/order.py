@@ -11,7 +11,7 @@ from harness.dashboard.columns import COLUMNS, format_value
 from harness.dashboard.constraints import SHARED, overhead
 from harness.dashboard.estimates import ratio
 from harness.dashboard.needs import PRIORITIES, Needs
-from harness.dashboard.ties import Entry, compare_with_best
+from harness.dashboard.ties import BEST, Entry, compare_with_best
 
 _KEYS = {
     "quality": "score",
@@ -116,7 +116,9 @@ def _by_score(ordered: list[Entrant]) -> list[tuple[bool | None, str]]:
     for one, (tied, why) in zip(
         ordered, compare_with_best(entries, bool(ordered[0].row["higher_is_better"])), strict=True
     ):
-        if tied:
+        if why == BEST:
+            found.append((True, "the same score as the best"))
+        elif tied:
             found.append((True, f"not distinguishable from the best with {_seeds(one, ordered[0])}: {why}"))
         else:
             found.append((None if why.startswith("not tested") else False, why))

@@ -1,12 +1,13 @@
 """What a result does not say outright: its task, its hardware, the family of its base model."""
 
 import functools
+import math
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from harness.dashboard.values import text
+from harness.dashboard.values import number, text
 from harness.experiment import CONTENT, ROOT
 from harness.provenance import slug
 
@@ -21,6 +22,14 @@ def hardware_of(data: dict[str, Any]) -> str:
         return slug(accelerator)
     machine = slug(text(data, ("meta_info", "system_info", "machine")))
     return f"cpu-{machine}" if machine else "unknown"
+
+
+def processor_of(data: dict[str, Any]) -> str:
+    """The CPU and how many threads worked on it: 'AMD EPYC, 2 threads'; empty where the file does not say."""
+    threads = number(data, ("hardware", "threads"))
+    parts = [text(data, ("hardware", "cpu"))]
+    parts += [] if math.isnan(threads) else [f"{threads:g} thread{'' if threads == 1 else 's'}"]
+    return ", ".join(filter(None, parts))
 
 
 def family_of(task_type: str, model: str) -> str:

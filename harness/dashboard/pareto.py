@@ -9,8 +9,9 @@ from harness.dashboard.columns import METRICS, SCORES
 def front(frame: pandas.DataFrame, x: str, y: str) -> pandas.Series:
     """Whether a row lies on the front of its group, by each metric's direction.
 
-    Rows that lack one of the two values never do, nor runs without success or with changed parameters. Rows that are
-    equal in both metrics lie on it together. Without a column `group` the frame counts as one group.
+    Rows that lack one of the two values never do, nor runs without success or with changed parameters, nor seeds that
+    differ in a setting and so are no one experiment. Rows that are equal in both metrics lie on it together. Without
+    a column `group` the frame counts as one group.
 
     Raises:
         ValueError: x or y has no direction.
@@ -24,6 +25,8 @@ def front(frame: pandas.DataFrame, x: str, y: str) -> pandas.Series:
         eligible &= (frame["status"] == "success").to_numpy(dtype=bool)
     if "modified" in frame:
         eligible &= ~frame["modified"].to_numpy(dtype=bool)
+    if "differs" in frame:
+        eligible &= (frame["differs"] == "").to_numpy(dtype=bool)
     groups = pandas.factorize(frame["group"])[0] if "group" in frame else numpy.zeros(len(frame), dtype=int)
     rows = numpy.flatnonzero(eligible)
     rows = rows[numpy.lexsort((costs[1][rows], costs[0][rows], groups[rows]))]

@@ -82,6 +82,7 @@ def _scaled(values: pandas.Series, column: Column) -> list[float | None]:
 
 def _axis_title(column: Column) -> str:
     unit = {"share": "%", "points": "points", "bytes": "MiB", "seconds": "s", "joules": "J", "rate": "per second"}
+    unit |= {"flops": "FLOP", "ratio": "times"}
     better = f"{column.better} is better" if column.better else ""
     extra = ", ".join(part for part in (unit.get(column.kind, ""), better) if part)
     return f"{column.label} ({extra})" if extra else column.label

@@ -12,7 +12,8 @@ from harness.dashboard.theme import COLOURS, SYMBOLS
 
 MEMORY_PARTS = ("base_weights", "trained_weights", "gradients", "optimizer_state", "remainder")
 PHASES = {
-    "loading": "memory_load", "training": "memory_train", "evaluation": "memory_eval", "inference": "memory_inference"
+    "loading": "memory_load", "training": "memory_train", "evaluation": "memory_eval",
+    "forgetting": "memory_forgetting", "inference": "memory_inference",
 }  # fmt: skip
 
 

@@ -28,6 +28,7 @@
       const theme = new URLSearchParams(location.search).get("__theme");
       const parts = [query, theme ? "__theme=" + encodeURIComponent(theme) : ""].filter(Boolean);
       history.replaceState(null, "", location.pathname + (parts.length ? "?" + parts.join("&") : ""));
+      document.body.dataset.drawn = Number(document.body.dataset.drawn || 0) + 1;  // tells tests that all is drawn
     },
     async copyLink() {
       const button = document.querySelector("#copy-link");

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas
 
 from harness.dashboard import filters, state
-from harness.dashboard.choices import Data, selected
+from harness.dashboard.choices import Data, find, selected
 from harness.dashboard.experiments import fill_intervals
 from harness.dashboard.expression import ExpressionError
 from harness.dashboard.state import QuantityError, View
@@ -18,6 +18,10 @@ class Shown:
     everything: pandas.DataFrame
     rows: pandas.DataFrame
     problems: tuple[str, ...] = ()
+
+    def row(self, key: str) -> pandas.Series | None:
+        """The selection's row with that key, with its interval, which `everything` lacks where it takes long."""
+        return find(fill_intervals(self.everything[self.everything["key"] == key]), key)
 
 
 def show(data: Data, view: View) -> Shown:

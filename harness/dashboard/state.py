@@ -11,10 +11,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 TABS = ("results", "tradeoffs", "experiment", "compare", "choose", "findings")
-MOST_VALUES, LONGEST_TEXT, MOST_COMPARED = 100, 500, 4
+# Longer than the longest expression and the longest key of a row, so that neither is cut into another one.
+MOST_VALUES, LONGEST_TEXT, MOST_COMPARED = 100, 4000, 4
+LARGEST = 1e24  # a quantity above it is none
 # What may stand behind a typed number, by what is counted.
 COUNTS = {"": 1, "k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9}
-BYTES = {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+BYTES = {
+    "": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40
+}  # fmt: skip
 SECONDS = {"s": 1, "sec": 1, "min": 60, "h": 3600, "d": 86400}
 
 
@@ -41,7 +45,7 @@ class View:
     log_x: bool = False
     log_y: bool = False
     bars: bool = True
-    experiment: str = ""  # key of a row, as choices.row_key makes it
+    experiment: str = ""  # key of a row, as choices.read_data numbers them
     seed: str = ""
     compare: tuple[str, ...] = ()
     scope: str = "selection"  # what Choose looks at: the chosen task, model and hardware, or "all"
@@ -105,6 +109,10 @@ def _bounded(view: View) -> View:
     )
 
 
+# A comma or an underscore stands between groups of three digits only: "1,5" is no 15.
+_NUMBER = r"(?:[0-9]{1,3}(?:[,_][0-9]{3})+|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+"
+
+
 class QuantityError(ValueError):
     """A typed quantity that cannot be read; the message says what would be."""
 
@@ -123,7 +131,10 @@ def quantity(text: str, what: str, units: Mapping[str, float], example: str) -> 
     """
     if not text.strip():
         return None
-    match = re.fullmatch(r"\s*([0-9][0-9,_]*(?:\.[0-9]+)?|\.[0-9]+)\s*([A-Za-z]{0,3})\s*", text)
-    if match is None or match[2].lower() not in units:
-        raise QuantityError(f"{what}: cannot read “{text.strip()}”; write a number and its unit, such as {example}")
-    return float(match[1].replace(",", "").replace("_", "")) * units[match[2].lower()]
+    match = re.fullmatch(rf"\s*({_NUMBER})\s*([A-Za-z]{{0,3}})\s*", text)
+    if match is not None and match[2].lower() in units:
+        value = float(match[1].replace(",", "").replace("_", "")) * units[match[2].lower()]
+        if value <= LARGEST:
+            return value
+    shown = text.strip() if len(text) <= 50 else f"{text.strip()[:50]}…"
+    raise QuantityError(f"{what}: cannot read “{shown}”; write a number and its unit, such as {example}")

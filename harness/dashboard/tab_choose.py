@@ -8,7 +8,7 @@ import gradio
 from harness.dashboard import markup, state
 from harness.dashboard.choices import PROFILE, SCOPES, Data
 from harness.dashboard.choose import Advice, Choice, Ranking, advise
-from harness.dashboard.markup import Safe, badge, breakable, details, join, section, tag
+from harness.dashboard.markup import OPENS, Safe, badge, breakable, details, join, section, tag
 from harness.dashboard.needs import FAMILIES, INFERENCE, PRIORITIES, Needs
 from harness.dashboard.rules import Rule
 from harness.dashboard.selection import Shown
@@ -35,7 +35,7 @@ class ChooseTab:
             max_train_time = _text("Training time at most", "90 min")
             max_storage = _text("Storage of one adapter at most", "100 MiB")
         self.answer_button = gradio.Button("Answer", variant="primary", size="sm", elem_id="choose-button")
-        self.answer = gradio.HTML(elem_classes="pane", elem_id="choose-answer")
+        self.answer = gradio.HTML(elem_classes="pane", elem_id="choose-answer", js_on_load=OPENS)
         self.controls = {
             "priority": priority, "scope": scope, "family": family, "inference": inference,
             "model_params": model_params, "gpu_memory": gpu_memory, "dataset_rows": dataset_rows,
@@ -117,7 +117,7 @@ def ranking(one: Ranking) -> Safe:
         parts.append(tag("p", "None of the measured experiments meets everything you asked."))
     for title, choices in (("A figure was not measured", one.unknown), ("Dropped", one.dropped)):
         if choices:
-            rows = [[breakable(choice.experiment), choice.headline, _reasons(choice)] for choice in choices]
+            rows = [[_name(choice), choice.headline, _reasons(choice)] for choice in choices]
             body = markup.table(["Experiment", "Figure", "Why"], rows)
             parts.append(details(f"{title}: {len(choices)}", body, opened=not kept))
     return tag("div", tag("h3", one.title), *parts, class_="card ranking")
@@ -125,8 +125,18 @@ def ranking(one: Ranking) -> Safe:
 
 def _choice(choice: Choice) -> list[Any]:
     mark = badge("tied with the first", "good") if choice.tied else ""
-    name = join([tag("b", breakable(choice.experiment)), " ", mark])
+    name = join([_name(choice), " ", mark])
     return ["–" if choice.rank is None else str(choice.rank), name, choice.headline, _reasons(choice)]
+
+
+def _name(choice: Choice) -> Safe:
+    """The experiment's name, which opens its page."""
+    name, place = breakable(choice.experiment), choice.place
+    if place is None:
+        return tag("b", name)
+    where = {"task": place.task, "model": place.model, "hardware": place.hardware}
+    data = {f"data_{key}": value for key, value in where.items()}
+    return tag("button", name, type="button", class_="open", data_open=place.key, **data)
 
 
 def _reasons(choice: Choice) -> Safe:

@@ -7,8 +7,8 @@ import gradio
 import pandas
 
 from harness.dashboard import detail, markup, plots_runs
-from harness.dashboard.choices import Data, find, labels
-from harness.dashboard.columns import COLUMNS, METRICS, NUMBERS, format_value
+from harness.dashboard.choices import Data, labels
+from harness.dashboard.columns import COLUMNS, METRICS, NUMBERS, TIMED, directed, format_value
 from harness.dashboard.detail import ABSENT, flat
 from harness.dashboard.experiment_parts import MEMORY_HELP, show_setting
 from harness.dashboard.markup import Safe, badge, breakable, join, section, table, tag
@@ -45,7 +45,7 @@ class CompareTab:
     def render(self, data: Data, view: View, shown: Shown) -> dict[Any, Any]:
         """What the components show."""
         names = labels(shown.everything)
-        rows = [row for row in (find(shown.everything, key) for key in view.compare) if row is not None]
+        rows = [row for row in (shown.row(key) for key in view.compare) if row is not None]
         if len(rows) < 2:
             text = "Choose at least two experiments." if len(names) > 1 else "This selection has only one experiment."
             nothing = dict.fromkeys((self.loss, self.valid, self.memory))
@@ -95,17 +95,23 @@ def metrics(sides: Sides) -> Safe:
     """Every figure that one of them has, side by side; the best of a directed metric is bold where all have it."""
     body = []
     alike = len({row["group"] for _, row in sides}) == 1
+    usable = all(row["status"] == "success" and not row["modified"] and not row["differs"] for _, row in sides)
+    shared = any(row["shared_device"] for _, row in sides)
     for key in NUMBERS:
-        column, values = COLUMNS[key], [row[key] for _, row in sides]
+        column = directed(COLUMNS[key], bool(sides[0][1]["higher_is_better"]))
+        values = [row[key] for _, row in sides]
         if all(pandas.isna(value) for value in values) or key in ("score_low", "score_high"):
             continue
         cells = [_cell(key, row) for _, row in sides]
         known = not any(pandas.isna(value) for value in values) and len(set(values)) > 1
-        if alike and known and key in METRICS and key != "score":
+        fair = alike and usable and not (shared and key in TIMED)
+        if fair and known and key in METRICS and key != "score":
             best = max(values) if column.better == "higher" else min(values)
             cells = [tag("b", cell) if value == best else cell for cell, value in zip(cells, values, strict=True)]
         body.append([tag("span", column.label, title=column.description), *cells])
     help_ = "Bold: the best figure, without a test of whether the difference is real."
+    if not usable:
+        help_ = "Not all of them are successful, unmodified experiments: figures are side by side, not to be ranked."
     if not alike:
         help_ = "They differ in hardware, protocol or data: figures are side by side, not to be ranked."
     return section("Figures", table(["", *(breakable(name) for name, _ in sides)], body, "figures"), help=help_)

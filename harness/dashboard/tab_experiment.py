@@ -5,7 +5,7 @@ from typing import Any
 import gradio
 
 from harness.dashboard import detail, markup, plots_runs
-from harness.dashboard.choices import Data, find
+from harness.dashboard.choices import Data
 from harness.dashboard.experiment_parts import (
     MEMORY_HELP,
     command,
@@ -44,7 +44,7 @@ class ExperimentTab:
 
     def render(self, data: Data, view: View, shown: Shown) -> dict[Any, Any]:
         """What the components show."""
-        row = find(shown.everything, view.experiment)
+        row = shown.row(view.experiment)
         if row is None:
             nothing = markup.notice("Choose an experiment above.")
             blank = dict.fromkeys((self.cost, self.rest), Safe("")) | dict.fromkeys(

@@ -7,10 +7,11 @@ import pandas
 
 from harness.dashboard import markup
 from harness.dashboard.choices import Data, higher_is_better, labels, ordered
-from harness.dashboard.columns import COLUMNS, MISSING, Column, format_value
+from harness.dashboard.columns import COLUMNS, Column, directed, format_value
 from harness.dashboard.markup import Safe, badge, breakable, join, tag
 from harness.dashboard.selection import Shown
 from harness.dashboard.state import View
+from harness.dashboard.subsets import all_subsets
 from harness.dashboard.ties import ONLY
 
 FIRST_ROWS = 200
@@ -51,8 +52,9 @@ class ResultsTab:
             self.json = gradio.Button("Download JSON", size="sm")
             self.go = gradio.Button("Compare", variant="primary", size="sm", visible=False, elem_id="go-compare")
             self.more = gradio.Button("Show all rows", size="sm", visible=False)
+        self.subsets = gradio.HTML(elem_id="all-subsets", elem_classes="pane")
         self.controls = {"columns": columns}
-        self.outputs = [self.table, self.csv, self.json, self.go, self.more]
+        self.outputs = [self.table, self.csv, self.json, self.go, self.more, self.subsets]
 
     def render(self, data: Data, view: View, shown: Shown) -> dict[Any, Any]:
         """What the components show."""
@@ -66,6 +68,7 @@ class ResultsTab:
         hidden = 0 if view.all_rows else max(0, len(shown.rows) - FIRST_ROWS)
         return {
             self.table: content,
+            self.subsets: all_subsets(data.experiments, data.runs, shown.rows),
             self.csv: gradio.update(value=f"Download CSV ({count})", interactive=len(shown.rows) > 0),
             self.json: gradio.update(value=f"Download JSON ({count})", interactive=len(shown.rows) > 0),
             self.go: gradio.update(visible=len(view.compare) > 1, value=f"Compare the {len(view.compare)} ticked"),
@@ -92,7 +95,8 @@ def table(rows: pandas.DataFrame, view: View) -> Safe:
     visible = rows if view.all_rows else rows.head(FIRST_ROWS)
     names = labels(rows)
     body = [_row(row | {"label": names[row["key"]]}, columns, limits, compared) for row in visible.to_dict("records")]
-    heads = tag("tr", *(_head(column, view, higher_is_better(rows)) for column in columns))
+    higher = higher_is_better(rows)
+    heads = tag("tr", *(_head(directed(column, higher), view, higher) for column in columns))
     inner = tag("table", tag("thead", heads), tag("tbody", *body))
     return tag("div", inner, class_="frame wide", tabindex="0", role="region", aria_label="Results")
 
@@ -138,8 +142,12 @@ def badges(row: dict[str, Any]) -> list[Safe]:
         found.append(badge(row["status"].replace("_", " "), "bad", "this run did not succeed and is not ranked"))
     if row["protocol"] == "foreign":
         found.append(badge("foreign", "warn", "made by another harness; never ranked with ours"))
-    if row.get("modified"):
+    if row["modified"]:
         found.append(badge("modified", "warn", "parameters were changed on the command line; not ranked"))
+    if row["differs"]:
+        found.append(badge("seeds differ", "warn", f"the seeds differ in {row['differs']}; not ranked"))
+    if row["shared_device"]:
+        found.append(badge("shared GPU", "warn", "another process used the same GPU: do not trust its speed"))
     return found
 
 
@@ -147,7 +155,7 @@ def score_cell(row: dict[str, Any], limits: tuple[float, float]) -> Safe:
     """The score, its interval in figures and as a bar on the scale of all rows, and how many seeds it has."""
     score, low, high = row["score"], row["score_low"], row["score_high"]
     if pandas.isna(score):
-        return Safe(MISSING)
+        return Safe(markup.MISSING)
     few = join([" ", badge("one seed", "warn", row["interval"])]) if row["seeds"] == 1 else Safe("")
     value = tag("b", format_value(COLUMNS["score"], score))
     if pandas.isna(low) or pandas.isna(high):

@@ -7,8 +7,8 @@ import pandas
 
 from harness.dashboard import markup, plots
 from harness.dashboard.choices import Data, higher_is_better, labels
-from harness.dashboard.columns import COLUMNS, METRICS, SCORES, Column, format_value
-from harness.dashboard.markup import Safe, badge, breakable, escape, join, tag
+from harness.dashboard.columns import COLUMNS, METRICS, TIMED, Column, directed, format_value
+from harness.dashboard.markup import OPENS, Safe, badge, breakable, escape, join, tag
 from harness.dashboard.pareto import front
 from harness.dashboard.selection import Shown
 from harness.dashboard.state import View
@@ -18,12 +18,6 @@ HELP = (
     "Hover over a point for its configuration, click it to open the experiment."
 )
 HOVER = ("model", "peft_type", "rank", "learning_rate", "max_steps", "trainable_params", "quantization", "hardware")
-_CLICKS = """
-element.addEventListener('click', (event) => {
-  const button = event.target.closest('[data-open]');
-  if (button) trigger('select', {open: button.dataset.open});
-});
-"""
 
 
 class TradeoffsTab:
@@ -42,15 +36,14 @@ class TradeoffsTab:
                 bars = gradio.Checkbox(value=True, label="Intervals of scores")
         self.counts = gradio.HTML(elem_classes="pane", elem_id="tradeoffs-counts")
         self.plot = gradio.Plot(show_label=False, container=False, elem_id="tradeoffs-plot")
-        self.front = gradio.HTML(elem_classes="pane", elem_id="tradeoffs-front", js_on_load=_CLICKS)
+        self.front = gradio.HTML(elem_classes="pane", elem_id="tradeoffs-front", js_on_load=OPENS)
         self.controls = {"x": x, "y": y, "log_x": log_x, "log_y": log_y, "bars": bars}
         self.outputs = [self.counts, self.plot, self.front]
 
     def render(self, data: Data, view: View, shown: Shown) -> dict[Any, Any]:
         """What the components show."""
-        axes = plots.Axes(
-            directed(view.x, shown.rows), directed(view.y, shown.rows), view.log_x, view.log_y, view.bars
-        )
+        x, y = (directed(METRICS[key], higher_is_better(shown.rows)) for key in (view.x, view.y))
+        axes = plots.Axes(x, y, view.log_x, view.log_y, view.bars)
         rows, left_out = with_values(shown.rows, axes)
         counts = join([sentence(left_out, len(rows)), *_hints(rows)])
         if len(rows) == 0:
@@ -66,32 +59,28 @@ class TradeoffsTab:
         }
 
 
-def directed(key: str, rows: pandas.DataFrame) -> Column:
-    """The metric, with the direction of the task's own score."""
-    column = METRICS[key]
-    if key not in SCORES or higher_is_better(rows):
-        return column
-    return Column(column.key, column.label, column.kind, "lower", column.description, column.default)
-
-
 def with_values(rows: pandas.DataFrame, axes: plots.Axes) -> tuple[pandas.DataFrame, list[str]]:
     """Rows that can be drawn, and why the others cannot, with counts."""
     x, y = axes.x.key, axes.y.key
     missing = rows[x].isna() | rows[y].isna()
     failed = (rows["status"] != "success") & ~missing
+    timed = {x, y} & TIMED
+    shared = rows["shared_device"] & ~missing & ~failed if timed else pandas.Series(False, index=rows.index)
     unfit = pandas.Series(False, index=rows.index)
     for key, log in ((x, axes.log_x), (y, axes.log_y)):
         if log:
             unfit |= rows[key] <= 0
-    unfit &= ~missing & ~failed
+    unfit &= ~missing & ~failed & ~shared
     why = []
     if missing.any():
         why.append(f"{missing.sum()} without a value for {axes.x.label.lower()} or {axes.y.label.lower()}")
     if failed.any():
         why.append(f"{failed.sum()} that did not succeed")
+    if shared.any():
+        why.append(f"{shared.sum()} timed while another process used the GPU")
     if unfit.any():
         why.append(f"{unfit.sum()} with a value that a log axis cannot show")
-    return rows[~(missing | failed | unfit)], why
+    return rows[~(missing | failed | shared | unfit)], why
 
 
 def front_keys(rows: pandas.DataFrame, axes: plots.Axes) -> list[str]:
@@ -123,7 +112,7 @@ def hover_text(row: dict[str, Any], name: str, axes: plots.Axes) -> str:
         lines.append(f"{escape(column.label)}: {escape(format_value(column, row[column.key]))}{_bounds(row, column)}")
     for key in HOVER:
         value = format_value(COLUMNS[key], row[key])
-        if value not in ("–", "") and key not in (axes.x.key, axes.y.key):
+        if value != markup.MISSING and key not in (axes.x.key, axes.y.key):
             lines.append(f"{escape(COLUMNS[key].label)}: {escape(value[:80])}")
     lines.append(f"seeds: {row['seeds']:.0f}")
     return "<br>".join(lines)

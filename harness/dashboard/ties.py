@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy
 from scipy import stats
 
+from harness.dashboard.estimates import p_text
 from harness.statistics import CONFIDENCE, compare_items, compare_seeds
 
 ONLY, BEST = "the only one", "best"
@@ -83,6 +84,5 @@ def _verdict(
     """`difference` is the best's score less the other's."""
     if p_value is None:
         return False, f"not tested: {reason}"
-    shown = f"p = {p_value:.3f}" if p_value >= 0.001 else "p < 0.001"
     behind = p_value < 1 - CONFIDENCE and (difference > 0) == higher_is_better
-    return not behind, f"{'behind' if behind else 'tied with'} the best ({shown}, {method})"
+    return not behind, f"{'behind' if behind else 'tied with'} the best ({p_text(p_value)}, {method})"

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas
-from pydantic import ValidationError
 
 from harness.compare import check_comparable, compare_results
 from harness.dashboard.choices import higher_is_better
+from harness.dashboard.estimates import p_text
 from harness.errors import UserError
 from harness.experiment import ROOT
 from harness.results import Result, read_result
@@ -32,11 +32,12 @@ def compare_rows(a: pandas.Series, b: pandas.Series) -> Verdict:
     try:
         sides = [[read_result(Path(ROOT, source)) for source, _ in row["runs"]] for row in (a, b)]
         check_comparable(*sides)
+        comparison, pair = compare_results(*sides)
     except UserError as error:
         return Verdict(None, "", f"not tested: {error}", False)
-    except (OSError, ValidationError):
-        return Verdict(None, "", "not tested: a file is no result of this harness, or no longer there", False)
-    comparison, pair = compare_results(*sides)
+    except (OSError, ValueError, KeyError):  # no such file, not of the schema, no items, no model's name
+        text = "not tested: a file is no complete result of this harness, or no longer there"
+        return Verdict(None, _difference(a, b), text, False)
     return _verdict(comparison, pair, higher_is_better(pandas.DataFrame([a])))
 
 
@@ -67,8 +68,7 @@ def _verdict(comparison: Comparison, pair: tuple[Result, Result] | None, higher:
         figures += f", 95 % interval {100 * comparison.low:+.1f} to {100 * comparison.high:+.1f}"
     if comparison.p_value is None:
         return Verdict(None, figures, f"not tested: {comparison.reason}", False)
-    shown = f"p = {comparison.p_value:.3f}" if comparison.p_value >= 0.001 else "p < 0.001"
-    words = f"{shown}, {comparison.method} over {comparison.unit}"
+    words = f"{p_text(comparison.p_value)}, {comparison.method} over {comparison.unit}"
     if pair is not None:
         words += f"; of these two trained models only (seeds {pair[0].seed} and {pair[1].seed}), not of their methods"
     return Verdict(comparison.better(higher), figures, words, True)
