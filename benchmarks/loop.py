@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # so that the file runs as it is, from any folder
 
 from benchmarks.decoding import Examination  # noqa: E402
-from benchmarks.training import EXPERIMENT, Arena  # noqa: E402
+from benchmarks.training import EXPERIMENT, LOOPS, Arena  # noqa: E402
 from harness import provenance  # noqa: E402
 from harness.devices import choose_device  # noqa: E402
 from harness.models import quiet_libraries  # noqa: E402
@@ -48,6 +48,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--warmup", type=int, default=5, help="steps before the clock starts (default 5)")
     parser.add_argument("--rounds", type=int, default=7, help="times that every contestant runs (default 7)")
     parser.add_argument("--batch-sizes", type=int, nargs="*", default=[4, 32], help="of training (default 4 32)")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these training loops beside run.py (default: all)")
     parser.add_argument("--eval-rows", type=int, default=400, help="prompts per evaluation; 0 for none (default 400)")
     parser.add_argument("--eval-batch-size", type=int, default=50, help="of evaluation (default 50)")
     parser.add_argument(
@@ -59,7 +60,15 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if min(arguments.steps, arguments.warmup, arguments.rounds) < 1:
         parser.error("--steps, --warmup and --rounds must be at least 1")
+    unknown = set(arguments.only or ()) - set(LOOPS)
+    if unknown:
+        parser.error(f"--only: unknown {min(unknown)!r}; known are {', '.join(LOOPS)}")
     return arguments
+
+
+def chosen(arguments: argparse.Namespace) -> list[str]:
+    """Names of the training loops that take part."""
+    return list(LOOPS) if arguments.only is None else [OURS, *arguments.only]
 
 
 def compare(contestants: dict[str, Callable[[], float]], rounds: int, bar: tqdm) -> dict[str, list[float]]:
@@ -125,12 +134,13 @@ def measure(
     """The table's rows, how many evaluated rows were answered differently, and the packing bound by training steps."""
     rows, differing, bounds = [], 0, {}
     states = arguments.eval_train_steps if arguments.eval_rows else []
-    total = arguments.rounds * (6 * len(arguments.batch_sizes) + 2 * len(states))
+    total = arguments.rounds * (len(chosen(arguments)) * len(arguments.batch_sizes) + 2 * len(states))
     with tqdm(total=total, desc="benchmark", unit="run", dynamic_ncols=True, file=sys.stderr) as bar:
         for size in arguments.batch_sizes:
             with quiet():
                 arena = Arena(size, arguments.steps, arguments.warmup, device, folder)
-            rows += table_rows("training", size, compare(arena.loops(), arguments.rounds, bar))
+            loops = {name: loop for name, loop in arena.loops().items() if name in chosen(arguments)}
+            rows += table_rows("training", size, compare(loops, arguments.rounds, bar))
         for steps in states:
             bar.set_postfix_str("training for the evaluation")
             size = arguments.eval_batch_size

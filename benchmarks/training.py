@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -78,14 +79,7 @@ class Arena:
 
     def loops(self) -> dict[str, Callable[[], float]]:
         """Every loop by name; each call trains once and returns non-padding tokens per second."""
-        return {
-            "run.py": lambda: train_ours(self),
-            "run.py, compiled": lambda: train_ours(self, compiled=True),
-            "run.py, unmeasured": lambda: train_unmeasured(self),
-            "bare": lambda: train_bare(self),
-            "Trainer": lambda: train_trainer(self),
-            "Trainer, group_by_length": lambda: train_trainer(self, train_sampling_strategy="group_by_length"),
-        }
+        return {name: partial(loop, self) for name, loop in LOOPS.items()}
 
 
 def train_ours(arena: Arena, compiled: bool = False) -> float:
@@ -197,3 +191,13 @@ def train_trainer(arena: Arena, **options: Any) -> float:
     ]
     Trainer(arena.model(), arguments, counting, rows, callbacks=[_Ticker(watch)]).train()
     return watch.rate(tokens)
+
+
+LOOPS: dict[str, Callable[[Arena], float]] = {
+    "run.py": train_ours,
+    "run.py, compiled": partial(train_ours, compiled=True),
+    "run.py, unmeasured": train_unmeasured,
+    "bare": train_bare,
+    "Trainer": train_trainer,
+    "Trainer, group_by_length": partial(train_trainer, train_sampling_strategy="group_by_length"),
+}
