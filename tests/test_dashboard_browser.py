@@ -247,6 +247,11 @@ def test_ticked_experiments_are_compared(page, server):
     choose(page, "#compare-choice", "full-finetuning/all")
     expect(page.locator("#compare-head .verdicts tbody tr")).to_have_count(3)
     expect(page.locator("#compare-head .verdicts")).to_contain_text("better")
+    drawn = page.locator("body").get_attribute("data-drawn")
+    page.locator("#compare-choice .token-remove").first.click()  # what is taken out here is not brought back by its tick
+    expect(page.locator("#compare-head .verdicts tbody tr")).to_have_count(1)
+    expect(page.locator(f"body[data-drawn='{int(drawn) + 1}']")).to_be_attached()
+    expect(page.locator("#compare-head .verdicts tbody tr")).to_have_count(1)
 
 
 def test_choose_answers_from_measurements_and_says_where_there_are_none(page, server):

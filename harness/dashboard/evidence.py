@@ -96,7 +96,7 @@ def run_groups(runs: pandas.DataFrame, experiments: pandas.DataFrame) -> list[Gr
 
 
 def group_label(row: pandas.Series) -> str:
-    """The group of a row, for people: 'SuperGLUE/boolq, embedded/t5, cpu-x86-64, protocol 1'.
+    """The group of a row, for people: 'Task/subset, embedded/t5, cpu-x86-64, protocol 1'.
 
     Two groups can have one label where they differ in the data only; the column group tells them apart.
     """

@@ -53,7 +53,7 @@ def to_frame(rows: list[dict[str, Any]]) -> pandas.DataFrame:
 
 
 def _group(row: dict[str, Any]) -> str:
-    """A name that people can read: 'SuperGLUE/copa · embedded/t5 · cpu-x86-64 · protocol 1 · accuracy · …'."""
+    """A name that people can read: 'Task/subset · embedded/t5 · cpu-x86-64 · protocol 1 · accuracy · …'."""
     task = "/".join(filter(None, (row["task"], row["subset"])))
     parts = (task, row["model"], row["hardware"], f"protocol {row['protocol']}", row["metric"], row["data"])
     return " · ".join([*parts, *(["profile"] if row["profile"] else [])])

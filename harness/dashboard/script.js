@@ -28,6 +28,8 @@
       const theme = new URLSearchParams(location.search).get("__theme");
       const parts = [query, theme ? "__theme=" + encodeURIComponent(theme) : ""].filter(Boolean);
       history.replaceState(null, "", location.pathname + (parts.length ? "?" + parts.join("&") : ""));
+      const compared = new URLSearchParams(query).getAll("compare");
+      document.dispatchEvent(new CustomEvent("view-drawn", {detail: compared}));
       document.body.dataset.drawn = Number(document.body.dataset.drawn || 0) + 1;  // tells tests that all is drawn
     },
     async copyLink() {

@@ -20,17 +20,22 @@ HELP = (
     "One row per experiment, best score first. Click a column’s head to sort by it, a name to open the experiment; "
     "tick two to four to compare them."
 )
-# Sends what was clicked to the server: a head, a name, or all ticks, since two may follow each other quickly.
+# Sends what was clicked to the server: a head, a name, or all ticks, since two may follow each other quickly. Of two that
+# do, the framework may answer the first only; so once a view is drawn, ticks that it lacks are sent again.
 _CLICKS = """
 element.addEventListener('click', (event) => {
   const button = event.target.closest('[data-sort], [data-open]');
   if (button) trigger('select', {sort: button.dataset.sort || '', open: button.dataset.open || ''});
 });
+const boxes = () => [...element.querySelectorAll('[data-compare]')];
+const keys = (some) => some.map((box) => box.dataset.compare);
+const send = () => trigger('select', {shown: keys(boxes()), ticked: keys(boxes().filter((box) => box.checked))});
 element.addEventListener('change', (event) => {
-  if (!event.target.closest('[data-compare]')) return;
-  const boxes = [...element.querySelectorAll('[data-compare]')];
-  const keys = (some) => some.map((box) => box.dataset.compare);
-  trigger('select', {shown: keys(boxes), ticked: keys(boxes.filter((box) => box.checked))});
+  if (event.target.closest('[data-compare]')) send();
+});
+document.addEventListener('view-drawn', (event) => {
+  if (!element.offsetParent) return;  // on another page, where the choice is made without ticks
+  if (boxes().some((box) => box.checked !== event.detail.includes(box.dataset.compare))) send();
 });
 document.addEventListener('open-experiment', (event) => trigger('select', {open: event.detail}));
 """
