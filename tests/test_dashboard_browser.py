@@ -248,7 +248,9 @@ def test_ticked_experiments_are_compared(page, server):
     expect(page.locator("#compare-head .verdicts tbody tr")).to_have_count(3)
     expect(page.locator("#compare-head .verdicts")).to_contain_text("better")
     drawn = page.locator("body").get_attribute("data-drawn")
-    page.locator("#compare-choice .token-remove").first.click()  # what is taken out here is not brought back by its tick
+    page.locator(
+        "#compare-choice .token-remove"
+    ).first.click()  # what is taken out here is not brought back by its tick
     expect(page.locator("#compare-head .verdicts tbody tr")).to_have_count(1)
     expect(page.locator(f"body[data-drawn='{int(drawn) + 1}']")).to_be_attached()
     expect(page.locator("#compare-head .verdicts tbody tr")).to_have_count(1)

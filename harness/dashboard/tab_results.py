@@ -20,8 +20,8 @@ HELP = (
     "One row per experiment, best score first. Click a column’s head to sort by it, a name to open the experiment; "
     "tick two to four to compare them."
 )
-# Sends what was clicked to the server: a head, a name, or all ticks, since two may follow each other quickly. Of two that
-# do, the framework may answer the first only; so once a view is drawn, ticks that it lacks are sent again.
+# Sends what was clicked to the server: a head, a name, or all ticks, since two may follow each other quickly. Of such
+# two the framework may answer the first only; so once a view is drawn, ticks that it lacks are sent again.
 _CLICKS = """
 element.addEventListener('click', (event) => {
   const button = event.target.closest('[data-sort], [data-open]');
