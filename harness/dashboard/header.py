@@ -13,7 +13,7 @@ from harness.dashboard.markup import Safe, details, join, tag
 from harness.dashboard.notices import notices
 from harness.dashboard.selection import Shown
 from harness.dashboard.state import View
-from harness.experiment import display_path
+from harness.experiment import all_experiments, display_path
 
 FILTERED = ("results", "tradeoffs")  # tabs that the filters apply to
 MOST_SKIPPED = 100
@@ -133,7 +133,8 @@ def skipped_files(skipped: tuple[Skipped, ...]) -> Safe:
 def first_result(data: Data) -> Safe:
     """What to do where there are no results at all."""
     where = ", ".join(display_path(path) for path in data.paths)
-    command = "python run.py method_comparison/MetaMathQA/experiments/lora/embedded-llama-rank8 --seed 0"
+    small = [path for path in all_experiments() if path.name.startswith("embedded-")]  # they need no GPU or network
+    command = f"python run.py {display_path(small[0])} --seed 0" if small else "python run.py --help"
     return join(
         [
             tag("h2", "No results yet"),
