@@ -22,7 +22,12 @@ from harness.experiment import ROOT
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: requirements-dev.txt")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium"),
+    pytest.mark.flaky(
+        reruns=2
+    ),  # a browser and its server on cores that other tests keep busy; the closing line tells
+]
 
 PATIENCE = 60_000  # milliseconds that a condition may take on a slow machine
 expect = sync_api.expect
