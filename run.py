@@ -37,27 +37,30 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 from transformers import set_seed
 
-from harness import models, nvml, provenance, results
-from harness.adapters import build_adapter_config
+from harness import models
+from harness.adapter_config import build_adapter_config
 from harness.batches import Batch, Encoder, collate, effective_batches, needed_rows
 from harness.devices import choose_device, is_out_of_memory
 from harness.errors import UserError
 from harness.experiment import Experiment, display_path, find_experiment, read_experiment
-from harness.flops import median_sample
-from harness.footprint import memory_parts, stored_parameters
-from harness.forgetting import held_out_texts
-from harness.generation import generate
 from harness.hub import hub_errors, look_up
+from harness.measure import energy as nvml
+from harness.measure.flops import median_sample
+from harness.measure.forgetting import held_out_texts
+from harness.measure.memory_parts import memory_parts, stored_parameters
+from harness.measure.meters import MemoryMeter, synchronize
+from harness.measure.training_log import Diverged, TrainingLog
 from harness.measuring import forget, measure_costs, remember, watch_device
-from harness.meters import MemoryMeter, synchronize
-from harness.metrics import Scores, majority_baseline, score_predictions
 from harness.optimizers import build_optimizer, build_scheduler, check_optimizer
 from harness.profiling import RandomEncoder, profile_of, random_base_model, random_splits
 from harness.rehearsal import ROWS, check_architecture, rehearsal_of
-from harness.report import adapter_summary, new_result, record_measurements, summary, write_predictions
+from harness.result import provenance, store
+from harness.result import schema as results
+from harness.result.report import adapter_summary, new_result, record_measurements, summary, write_predictions
+from harness.scoring import Scores, majority_baseline, score_predictions
 from harness.subsets import mean_over_subsets, run_subset, still_to_run
 from harness.task import Row, Splits, Task, choose_subsets, load_splits, load_task
-from harness.training_log import Diverged, TrainingLog
+from harness.text.generation import generate
 
 WINDOW = 10  # optimizer steps between two waits for the device, at most
 WARMUP_STEPS = 5  # left out of train_time: compilation, first allocations
@@ -197,7 +200,7 @@ def score_base(run: Run, base: Any) -> None:
         run.model = base
         scores, _, result.speed.base_eval_time = evaluate(run, run.splits.test, "untouched base model")
         known = {"score": scores.mean, "invalid_rate": scores.invalid_rate}
-        results.write_atomically(cache, json.dumps(known))
+        store.write_atomically(cache, json.dumps(known))
     quality.base_score, quality.base_invalid_rate = known["score"], known["invalid_rate"]
     log.info("untouched base model: %s %.1f %%", run.task.METRIC.name, 100 * known["score"])
 
@@ -377,7 +380,7 @@ def execute(run: Run) -> results.Status:
     status: results.Status = "failed"
     error_msg, result_file = "", run.folder / "result.json"
     run.result.run_info.error_msg = "ended without a word: killed, or the machine stopped"
-    results.write_result(result_file, run.result)
+    store.write_result(result_file, run.result)
     try:
         load(run)
         drawn_before = nvml.energy(run.device)
@@ -409,7 +412,7 @@ def execute(run: Run) -> results.Status:
         run.result.train_info.status, run.result.run_info.error_msg = status, error_msg
         run.result.run_info.total_time = time.perf_counter() - run.started
         record_measurements(run.result, run.memory, run.training)
-        results.write_result(result_file, run.result)
+        store.write_result(result_file, run.result)
     return status
 
 
@@ -431,7 +434,7 @@ def prepare(
     if profile:
         result.profile, result.meta_info.dataset_info, result.provenance.base_model_fingerprint = True, {}, None
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
-    folder = output / "runs" / experiment.task / results.file_name(result) / stamp
+    folder = output / "runs" / experiment.task / store.file_name(result) / stamp
     return Run(experiment, task, device, folder, result, MemoryMeter(device), time.perf_counter(), rehearsal)
 
 
@@ -505,11 +508,11 @@ def run_one(run: Run, output: Path, overwrite: bool) -> int:
     run.folder.mkdir(parents=True)
     with log_to(run.folder / "log.txt"):
         status = execute(run)
-    written, target = run.folder / "result.json", results.result_path(output, run.result)
+    written, target = run.folder / "result.json", store.result_path(output, run.result)
     kept = ("success", "out_of_memory") if run.result.profile else ("success",)
     if status in kept and not run.experiment.overrides:
         try:
-            results.write_result(target, run.result, overwrite)
+            store.write_result(target, run.result, overwrite)
         except FileExistsError:
             raise UserError(
                 f"{display_path(target)}: was written meanwhile; this run's is {display_path(written)}"

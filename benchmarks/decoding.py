@@ -1,4 +1,4 @@
-"""Evaluations to compare: harness.generation.generate, and plain model.generate over batches in dataset order."""
+"""Evaluations to compare: harness.text.generation.generate, and plain model.generate over batches in dataset order."""
 
 import time
 from collections.abc import Callable
@@ -10,8 +10,8 @@ import torch
 import run as runner
 from benchmarks.training import EXPERIMENT
 from harness.experiment import find_experiment, read_experiment
-from harness.generation import generate, greedy_config
-from harness.meters import synchronize
+from harness.measure.meters import synchronize
+from harness.text.generation import generate, greedy_config
 
 
 class Examination:

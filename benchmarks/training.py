@@ -15,9 +15,9 @@ from transformers import DataCollatorForSeq2Seq, Trainer, TrainerCallback, Train
 import run as runner
 from harness.batches import IGNORED, collate, effective_batches
 from harness.experiment import find_experiment, read_experiment
-from harness.meters import Window, synchronize
-from harness.results import MemoryParts
-from harness.training_log import TrainingLog
+from harness.measure.meters import Window, synchronize
+from harness.measure.training_log import TrainingLog
+from harness.result.schema import MemoryParts
 
 EXPERIMENT = "method_comparison/MetaMathQA/experiments/lora/embedded-llama-rank8"  # r 8 on every linear layer
 

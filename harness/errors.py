@@ -1,4 +1,7 @@
-"""The one exception whose message is written for the person at the terminal."""
+"""What is said to the person at the terminal: the one exception whose message is for them, and its remedies."""
+
+import difflib
+from typing import Any
 
 
 class UserError(Exception):
@@ -6,3 +9,9 @@ class UserError(Exception):
 
     `run.py` prints the message without a traceback and exits with code 2.
     """
+
+
+def did_you_mean(name: str, valid: Any) -> str:
+    """The remedy for an unknown name: the nearest valid one, or the whole list."""
+    nearest = difflib.get_close_matches(name, list(valid), n=1)
+    return f'did you mean "{nearest[0]}"?' if nearest else f"expected one of: {', '.join(sorted(valid))}"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UserError
-from harness.layers import Layer, build_params, did_you_mean
+from harness.errors import UserError, did_you_mean
+from harness.overlay import Layer, build_params
 from harness.params import TrainingParams
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -20,7 +20,7 @@ from huggingface_hub.errors import (
 )
 
 from harness.errors import UserError
-from harness.results import RepoInfo
+from harness.result.schema import RepoInfo
 
 HUB = "https://huggingface.co"
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from harness import nvml
 from harness.devices import is_out_of_memory
-from harness.flops import flops_per_token, matrix_product_rate
-from harness.forgetting import text_source, token_loss
-from harness.inference import BATCH_ROWS, measure_inference
-from harness.results import Forgetting, TokenLoss
+from harness.measure import energy as nvml
+from harness.measure.flops import flops_per_token, matrix_product_rate
+from harness.measure.forgetting import text_source, token_loss
+from harness.measure.inference import BATCH_ROWS, measure_inference
+from harness.result.schema import Forgetting, TokenLoss
 
 if TYPE_CHECKING:
     from run import Run

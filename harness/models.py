@@ -26,13 +26,12 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from harness.adapters import check_patterns, one_line
+from harness.adapter_config import check_patterns, one_line
 from harness.devices import notice_out_of_memory
-from harness.errors import UserError
+from harness.errors import UserError, did_you_mean
 from harness.experiment import ROOT
-from harness.generation import neutralize_generation_config
-from harness.layers import did_you_mean
 from harness.params import TrainingParams
+from harness.text.generation import neutralize_generation_config
 
 log = logging.getLogger("run")
 ARCHITECTURES = ROOT / "harness" / "architectures"
@@ -43,7 +42,7 @@ LIBRARY_WARNINGS = (
     "`is_gradient_checkpointing` is deprecated",
     "`gradient_checkpointing_enable` is deprecated",
     "Unsupported layer type .*Norm",  # LN tuning knows LayerNorm by name only
-    "Position ids are not supported for parameter efficient tuning",  # harness/generation.py makes up for it
+    "Position ids are not supported for parameter efficient tuning",  # harness/text/generation.py makes up for it
 )
 os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"  # transformers would ask a service to convert a .bin model
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}

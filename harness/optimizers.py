@@ -9,8 +9,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from harness.errors import UserError
-from harness.layers import did_you_mean
+from harness.errors import UserError, did_you_mean
 from harness.params import TrainingParams
 
 _TORCH = {

@@ -1,4 +1,4 @@
-"""TrainingParams: every setting of a run, validated strictly. harness/layers.py says where the values come from."""
+"""TrainingParams: every setting of a run, validated strictly. harness/overlay.py says where the values come from."""
 
 from typing import Any, Literal
 

@@ -16,9 +16,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from harness.costs import costs_table
 from harness.experiment import ROOT, all_experiments, display_path
-from harness.results import EXIT_CODES, Result, read_result
+from harness.result.costs import costs_table
+from harness.result.schema import EXIT_CODES, Result
+from harness.result.store import read_result
 
 
 def profile_all(folders: Sequence[Path], extra: Sequence[str]) -> list[str]:

@@ -18,8 +18,8 @@ from harness.batches import Sample
 from harness.devices import notice_out_of_memory
 from harness.errors import UserError
 from harness.experiment import Experiment
-from harness.layers import Layer, build_params
 from harness.models import DTYPES, architecture, auto_class, prepare_base_model, quantization_config
+from harness.overlay import Layer, build_params
 from harness.params import TrainingParams
 from harness.task import Row, Splits, Task, TokenLengths
 

@@ -5,11 +5,11 @@ from typing import Any
 
 from transformers import AutoConfig
 
-from harness.adapters import build_adapter_config, check_modules, check_patterns
+from harness.adapter_config import build_adapter_config, check_modules, check_patterns
 from harness.errors import UserError
 from harness.experiment import Experiment
-from harness.layers import Layer, build_params
 from harness.models import EMBEDDED, architecture, meta_model, parameter_counts, shrunken_model, wrap_in_adapter
+from harness.overlay import Layer, build_params
 
 STEPS = 3
 ROWS = 8

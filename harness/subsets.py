@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from harness.errors import UserError
 from harness.experiment import ROOT, display_path
-from harness.results import EXIT_CODES, Result, file_name, read_result, result_path
+from harness.result.schema import EXIT_CODES, Result
+from harness.result.store import file_name, read_result, result_path
 
 if TYPE_CHECKING:
     from run import Run

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from harness.errors import UserError
-from harness.layers import did_you_mean
+from harness.errors import UserError, did_you_mean
 
 Source = Literal["hub", "embedded"]
 

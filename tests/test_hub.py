@@ -16,10 +16,10 @@ from hub import CREATED_AT, Hub, Repo, parquet_repo
 from safetensors.torch import save
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from harness import forgetting
 from harness.embedded.word_problems import make_problems
 from harness.experiment import ROOT, read_experiment
-from harness.results import Result
+from harness.measure import forgetting
+from harness.result.schema import Result
 from harness.task import load_task
 
 TASK = load_task(ROOT / "method_comparison" / "MetaMathQA")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from harness.errors import UserError
 from harness.experiment import ROOT, read_experiment, read_json
-from harness.layers import Layer, build_params, merge
+from harness.overlay import Layer, build_params, merge
 
 TASK = ROOT / "method_comparison" / "MetaMathQA"
 DEFAULTS = read_json(TASK / "default_training_params.json")

@@ -8,10 +8,10 @@ from conftest import LORA, Outcome
 import run
 from harness import models, profiles
 from harness.batches import Sample
-from harness.costs import costs_table
 from harness.experiment import ROOT, read_experiment
 from harness.profiling import STEPS, RandomEncoder, profile_of, random_splits
-from harness.results import read_result
+from harness.result.costs import costs_table
+from harness.result.store import read_result
 from harness.task import load_task
 
 CONTENT = ROOT / "method_comparison"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from harness.dashboard.markup import MISSING
-from harness.units import human_bytes
+from harness.result.units import human_bytes
 
 Kind = Literal[
     "text", "share", "points", "bytes", "count", "rate", "seconds", "ratio", "flops", "joules", "number"

@@ -13,7 +13,7 @@ import pandas
 from harness.dashboard.columns import COLUMNS, format_value, human_seconds
 from harness.dashboard.evidence import plain
 from harness.dashboard.needs import Needs
-from harness.units import human_bytes
+from harness.result.units import human_bytes
 
 FULL = plain("full-finetuning")
 SHARED = "not measured: times, since another process used the same GPU"

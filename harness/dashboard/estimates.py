@@ -7,7 +7,7 @@ from typing import Literal
 
 from scipy import stats
 
-from harness.statistics import CONFIDENCE, Comparison, compare_seeds
+from harness.result.uncertainty import CONFIDENCE, Comparison, compare_seeds
 
 # compare_seeds works on scores in [0, 1] and bounds differences by -1 and 1: other figures are made so small that
 # nothing is bounded.

@@ -15,7 +15,7 @@ import pandas
 from harness.dashboard.estimates import Estimate, counts, p_text
 from harness.dashboard.fields import FOREIGN
 from harness.dashboard.ties import mcnemar_p_values
-from harness.statistics import CONFIDENCE, compare_items, compare_seeds
+from harness.result.uncertainty import CONFIDENCE, compare_items, compare_seeds
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import pandas
 
 from harness.dashboard.columns import COLUMNS, FLAGS
 from harness.dashboard.syntax import ExpressionError, one_line, parse
-from harness.layers import did_you_mean
+from harness.errors import did_you_mean
 
 UNITS = {
     "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "thousand": 1e3, "million": 1e6, "billion": 1e9,

@@ -5,7 +5,7 @@ import functools
 import numpy
 import pandas
 
-from harness.statistics import Interval, bootstrap_interval, seed_interval, wilson_interval
+from harness.result.uncertainty import Interval, bootstrap_interval, seed_interval, wilson_interval
 
 _PENDING = "one seed, BCa bootstrap over"
 MOST = 30  # bootstrap intervals, of a tenth of a second each and more, that one page waits for

@@ -9,7 +9,7 @@ import orjson
 
 from harness.dashboard.values import number, text
 from harness.experiment import CONTENT, ROOT
-from harness.provenance import slug
+from harness.result.provenance import slug
 
 
 def hardware_of(data: dict[str, Any]) -> str:

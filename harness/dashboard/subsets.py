@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pandas
 
 from harness.dashboard.markup import MISSING, Safe, breakable, details, table, tag
-from harness.statistics import Interval, seed_interval
+from harness.result.uncertainty import Interval, seed_interval
 
 HELP = (
     "Of the experiments in the table, those with the same seeds on every subset, in %: each subset’s mean over seeds, "

@@ -1,4 +1,4 @@
-"""Which experiments cannot be told from the best of their group; harness/statistics.py says what is tested, and why.
+"""Which experiments cannot be told from the best of their group; harness/result/uncertainty.py says what is tested.
 
 Methods are compared by their seeds. Where one of two has a single seed, two trained models are compared on their items
 instead, which says nothing of their methods, and the text says so.
@@ -11,7 +11,7 @@ import numpy
 from scipy import stats
 
 from harness.dashboard.estimates import p_text
-from harness.statistics import CONFIDENCE, compare_items, compare_seeds
+from harness.result.uncertainty import CONFIDENCE, compare_items, compare_seeds
 
 ONLY, BEST = "the only one", "best"
 _MODELS = "of two trained models only"

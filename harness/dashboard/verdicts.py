@@ -1,17 +1,18 @@
-"""What statistics say of two rows of the results; harness/compare.py is asked, on the files themselves."""
+"""What statistics say of two rows of the results; harness/result/compare.py is asked, on the files themselves."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas
 
-from harness.compare import check_comparable, compare_results
 from harness.dashboard.choices import higher_is_better
 from harness.dashboard.estimates import p_text
 from harness.errors import UserError
 from harness.experiment import ROOT
-from harness.results import Result, read_result
-from harness.statistics import Comparison
+from harness.result.compare import check_comparable, compare_results
+from harness.result.schema import Result
+from harness.result.store import read_result
+from harness.result.uncertainty import Comparison
 
 
 @dataclass(frozen=True)

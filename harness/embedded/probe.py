@@ -7,7 +7,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from harness.embedded import corpus
-from harness.forgetting import token_loss
+from harness.measure.forgetting import token_loss
 
 
 @dataclass(frozen=True)

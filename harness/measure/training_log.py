@@ -1,0 +1,112 @@
+"""What a training loop tells about itself: losses, tokens, times and memory, read where the device is waited for."""
+
+import math
+import statistics
+
+import torch
+
+from harness.measure.meters import MemoryMeter, StepTimer
+from harness.result.schema import Metrics
+
+
+class Diverged(Exception):
+    """The training loss is no longer a finite number."""
+
+
+class TrainingLog:
+    """Collects the figures of training steps; nothing here makes the device wait but `close_window`.
+
+    Steps up to `warmup_steps` (compilation, first allocations) are timed apart: `train_time`, `tokens` and the
+    throughput made of them begin after.
+    """
+
+    def __init__(self, device: torch.device, memory: MemoryMeter, warmup_steps: int) -> None:
+        self.timer = StepTimer(device)
+        self.memory = memory
+        self.warmup_steps = warmup_steps
+        self.warmup_time = 0.0
+        self.train_time = 0.0
+        self.timed_tokens = 0
+        self.timed_samples = 0
+        self.total_tokens = 0
+        self.samples = 0
+        self.skipped_steps = 0
+        self.losses: list[float] = []
+        self.step_seconds: list[float] = []
+        self.allocated: list[int] = []
+        self.reserved: list[int] = []
+        self._pending: list[torch.Tensor] = []
+        self._pending_tokens = 0
+        self._pending_samples = 0
+        self._line_start = (0, 0.0, 0)
+
+    def add(self, loss: torch.Tensor, tokens: int, samples: int) -> None:
+        """Notes one optimizer step; `loss` stays on the device."""
+        self._pending.append(loss)
+        self._pending_tokens += tokens
+        self._pending_samples += samples
+        self.total_tokens += tokens
+        self.samples += samples
+        allocated, reserved = self.memory.now()
+        self.allocated.append(allocated)
+        self.reserved.append(reserved)
+
+    def close_window(self, tolerate: bool = False) -> float:
+        """Waits for the device and reads what was queued.
+
+        Args:
+            tolerate: non-finite losses are skipped steps of float16 training, as long as some step was finite.
+
+        Returns:
+            mean loss of the window.
+
+        Raises:
+            Diverged: a loss of the window is not finite.
+        """
+        window = self.timer.edge()
+        losses = torch.stack(self._pending).float().tolist()
+        self._pending = []
+        warming_up = len(self.losses) < self.warmup_steps
+        self.losses += losses
+        if warming_up:
+            self.warmup_time += window.seconds
+        else:
+            self.train_time += window.seconds
+            self.timed_tokens += self._pending_tokens
+            self.timed_samples += self._pending_samples
+            self.step_seconds += window.step_seconds
+        self._pending_tokens = self._pending_samples = 0
+        finite = [loss for loss in losses if math.isfinite(loss)]
+        if len(finite) < len(losses) and not (tolerate and finite):
+            first = len(self.losses) - len(losses) + 1 + next(i for i, x in enumerate(losses) if not math.isfinite(x))
+            raise Diverged(
+                f"loss is {self.losses[first - 1]} at step {first}; lower optimizer_kwargs.lr, "
+                "or clip gradients with grad_norm_clip"
+            )
+        return sum(finite) / len(finite)
+
+    def line(self) -> Metrics:
+        """The training half of a metrics line: figures since the line before; closes no window."""
+        step, time_before, tokens_before = self._line_start
+        seconds, tokens = self.train_time - time_before, self.timed_tokens - tokens_before
+        self._line_start = (len(self.losses), self.train_time, self.timed_tokens)
+        finite = [loss for loss in self.losses[step:] if math.isfinite(loss)]
+        return Metrics(
+            step=len(self.losses),
+            train_loss=sum(finite) / len(finite) if finite else None,
+            train_samples=self.samples,
+            train_time=seconds,
+            tokens_per_second=tokens / seconds if seconds else None,
+            memory_allocated_avg=statistics.fmean(self.allocated[step:]) if self.allocated[step:] else None,
+            memory_reserved_avg=statistics.fmean(self.reserved[step:]) if self.reserved[step:] else None,
+        )
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Non-padding tokens per second of training time, warm-up left out."""
+        return self.timed_tokens / self.train_time if self.train_time else None
+
+    @property
+    def samples_per_second(self) -> float | None:
+        """Training rows per second of training time, warm-up left out."""
+        return self.timed_samples / self.train_time if self.train_time else None

@@ -1,0 +1,109 @@
+"""Parameters come in layers: task defaults ← profile ← experiment ← command line, merged deeply, blamed precisely."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from harness.errors import UserError, did_you_mean
+from harness.params import GenerationKwargs, TrainingParams
+
+# Setting one of these says that the value a lower layer gave to the others no longer applies: a revision belongs to
+# one model, and a run's length is counted either in steps or in epochs.
+SUPERSEDES = {
+    "model_id": ("model_revision",),
+    "max_steps": ("num_epochs", "min_steps"),
+    "num_epochs": ("max_steps",),
+    "optimizer_type": ("optimizer_kwargs",),
+}
+
+
+# Where a parameter is that many people would look for at the top.
+NESTED = {name: f"generation_kwargs.{name}" for name in GenerationKwargs.model_fields}
+NESTED |= {name: f"optimizer_kwargs.{name}" for name in ("lr", "weight_decay", "betas", "eps", "momentum")}
+NESTED |= {"learning_rate": "optimizer_kwargs.lr"}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Values from one place: `name` is what error messages call it (a path from the root, or the command line)."""
+
+    name: str
+    values: dict[str, Any]
+
+
+def merge(layers: list[Layer]) -> dict[str, Any]:
+    """Merges nested dictionaries deeply, later layers over earlier ones; see SUPERSEDES for what falls away."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for key, superseded in SUPERSEDES.items():
+            changed = key in layer.values and layer.values[key] != merged.get(key)
+            if changed:
+                for name in superseded:
+                    merged.pop(name, None)
+        merged = _deep_merge(merged, layer.values)
+    return merged
+
+
+def _deep_merge(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(lower)
+    for key, value in upper.items():
+        both_nested = isinstance(value, dict) and isinstance(lower.get(key), dict)
+        merged[key] = _deep_merge(lower[key], value) if both_nested else value
+    return merged
+
+
+def build_params(layers: list[Layer]) -> TrainingParams:
+    """Merges and validates.
+
+    Raises:
+        UserError: the first thing wrong, with the layer it comes from, the key, what was expected and, for an unknown
+            key, the nearest name that exists.
+    """
+    try:
+        return TrainingParams.model_validate(merge(layers))
+    except ValidationError as error:
+        raise UserError(_explain(error.errors()[0], layers)) from None
+
+
+def _explain(problem: dict[str, Any], layers: list[Layer]) -> str:
+    path = [str(part) for part in problem["loc"]]
+    message = problem["msg"].removeprefix("Value error, ")
+    if not path:  # a combination: its message starts with the key
+        key, _, rest = message.partition(": ")
+        involved = re.findall(r"[a-z_]+", message.replace("full fine-tuning", "full_finetuning"))
+        origins = [_origin([name], layers) for name in involved if name in TrainingParams.model_fields]
+        order = [layer.name for layer in layers]
+        return f"{max(origins, key=order.index)}: {key}: {rest}"
+    path = path[:2] if path[0] in ("generation_kwargs", "optimizer_kwargs") else path[:1]
+    where = f"{_origin(path, layers)}: {'.'.join(path)}"
+    if problem["type"] == "extra_forbidden":
+        model = GenerationKwargs if len(path) == 2 else TrainingParams
+        nested = NESTED.get(path[0])
+        remedy = f'did you mean "{nested}"?' if nested else did_you_mean(path[-1], model.model_fields)
+        return f"{where}: unknown key; {remedy}"
+    if problem["type"] == "missing":
+        return f"{where}: missing; add it ({_description(path)})"
+    return f"{where}: {message[0].lower()}{message[1:]}, got {problem['input']!r} ({_description(path)})"
+
+
+def _description(path: list[str]) -> str:
+    model = GenerationKwargs if path[0] == "generation_kwargs" and len(path) == 2 else TrainingParams
+    field = model.model_fields.get(path[-1]) or TrainingParams.model_fields[path[0]]
+    return field.description
+
+
+def _origin(path: list[str], layers: list[Layer]) -> str:
+    """The uppermost layer that sets the key or supersedes it; where none does, the uppermost one, which should."""
+    superseding = {key for key, superseded in SUPERSEDES.items() if path[0] in superseded}
+    for layer in reversed(layers):
+        values: Any = layer.values
+        for part in path:
+            values = values.get(part, _ABSENT) if isinstance(values, dict) else _ABSENT
+        if values is not _ABSENT or superseding & layer.values.keys():
+            return layer.name
+    return layers[-1].name
+
+
+_ABSENT = object()
