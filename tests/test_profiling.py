@@ -11,6 +11,7 @@ from harness.batches import Sample
 from harness.experiment import ROOT, read_experiment
 from harness.profiling import STEPS, RandomEncoder, profile_of, random_splits
 from harness.result.costs import costs_table
+from harness.result.read import read_results
 from harness.result.store import read_result
 from harness.task import load_task
 
@@ -86,7 +87,7 @@ def test_out_of_memory_is_a_profile_too(scaled_down, tmp_path, monkeypatch):
     result = read_result(path)
     assert result.train_info.status == "out_of_memory"
     assert "load" in result.memory
-    assert "out of memory" in costs_table([result])
+    assert "out of memory" in costs_table(read_results([path]).records)
 
 
 def test_modified_profiles_and_existing_ones(scaled_down, tmp_path, capsys):
