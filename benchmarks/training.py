@@ -13,11 +13,13 @@ import torch
 from transformers import DataCollatorForSeq2Seq, Trainer, TrainerCallback, TrainingArguments
 
 import run as runner
-from harness.batches import IGNORED, collate, effective_batches
+from harness.batches import effective_batches
+from harness.devices import synchronize
 from harness.experiment import find_experiment, read_experiment
-from harness.measure.meters import Window, synchronize
+from harness.measure.timer import Window
 from harness.measure.training_log import TrainingLog
 from harness.result.schema import MemoryParts
+from harness.text.encoding import IGNORED, collate
 
 EXPERIMENT = "method_comparison/MetaMathQA/experiments/lora/embedded-llama-rank8"  # r 8 on every linear layer
 

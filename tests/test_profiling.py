@@ -4,15 +4,15 @@ import json
 
 import pytest
 from conftest import LORA, Outcome
+from harness.profiling import STEPS, RandomEncoder, profile_of, random_splits
 
 import run
 from harness import models, profiles
-from harness.batches import Sample
 from harness.experiment import ROOT, read_experiment
-from harness.profiling import STEPS, RandomEncoder, profile_of, random_splits
 from harness.result.costs import costs_table
 from harness.result.store import read_result
 from harness.task import load_task
+from harness.text.encoding import Sample
 
 CONTENT = ROOT / "method_comparison"
 FLAGSHIP = CONTENT / "MetaMathQA/experiments/lora/llama-3.2-3B-rank32"

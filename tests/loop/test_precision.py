@@ -10,8 +10,8 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 import run
-from harness.batches import IGNORED
 from harness.experiment import ROOT
+from harness.text.encoding import IGNORED
 
 EMBEDDED = ROOT / "harness" / "embedded" / "llama"
 LONGER = ["--set", "max_steps=24", "--set", "eval_steps=8", "--set", "batch_size=8"]

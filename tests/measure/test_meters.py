@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from harness.experiment import ROOT
-from harness.measure.meters import MemoryMeter, ResidentPeak, StepTimer
+from harness.measure.memory import MemoryMeter, ResidentPeak
+from harness.measure.timer import StepTimer
 from harness.measure.training_log import TrainingLog
 
 CPU = torch.device("cpu")
@@ -60,7 +61,7 @@ def test_known_sleeps_are_timed():
 
 RESIDENT = """
 import sys, torch
-from harness.measure.meters import MemoryMeter
+from harness.measure.memory import MemoryMeter
 meter = MemoryMeter(torch.device("cpu"))
 with meter.phase("train"):
     block = torch.ones(int(sys.argv[1]) // 4)

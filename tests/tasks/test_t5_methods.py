@@ -5,9 +5,9 @@ import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
 from harness.adapter_config import build_adapter_config
-from harness.batches import Sample, collate
 from harness.experiment import ROOT, all_experiments, read_experiment
 from harness.models import attach_adapter
+from harness.text.encoding import Sample, collate
 
 CONTENT = ROOT / "method_comparison"
 FOLDERS = [

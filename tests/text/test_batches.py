@@ -6,10 +6,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.batches import IGNORED, Encoder, Sample, bucketed, collate, effective_batches, epoch_order, needed_rows
+from harness.batches import bucketed, effective_batches, epoch_order, needed_rows
 from harness.experiment import ROOT, read_experiment
 from harness.models import load_tokenizer
 from harness.task import Row
+from harness.text.encoding import IGNORED, Encoder, Sample, collate
 
 PARAMS = read_experiment(ROOT / "method_comparison/MetaMathQA/experiments/lora/embedded-llama-rank8").params
 TOKENIZER = load_tokenizer(PARAMS, "test")

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from harness.batches import IGNORED, Encoder, collate
 from harness.experiment import ROOT, read_experiment
 from harness.models import load_base_model, load_tokenizer
 from harness.task import Row
+from harness.text.encoding import IGNORED, Encoder, collate
 
 SUMMARIES = ROOT / "method_comparison" / "CNNDM" / "experiments"
 LABELS = ROOT / "method_comparison" / "SuperGLUE" / "experiments"

@@ -5,11 +5,11 @@ import torch
 from peft import IA3Config, LoraConfig, PrefixTuningConfig, PromptTuningConfig, get_peft_model
 from transformers import GenerationConfig
 
-from harness.batches import Encoder
 from harness.experiment import ROOT, read_experiment
 from harness.models import load_base_model, load_tokenizer
 from harness.params import GenerationKwargs
 from harness.task import load_task
+from harness.text.encoding import Encoder
 from harness.text.generation import generate, neutralize_generation_config
 
 PARAMS = read_experiment(ROOT / "method_comparison/MetaMathQA/experiments/lora/embedded-llama-rank8").params
