@@ -24,6 +24,7 @@ import signal
 import sys
 import time
 from argparse import Namespace
+from functools import partial
 from typing import Any
 
 import torch
@@ -51,7 +52,7 @@ from harness.precision import autocast, matmul_dtype
 from harness.record import Record, new_record, recording
 from harness.rehearsal import check_architecture
 from harness.result import schema
-from harness.result.provenance import fingerprint, hardware
+from harness.result.provenance import hardware
 from harness.result.store import write_atomically
 from harness.result.summary import summary
 from harness.scoring import Scores, majority_baseline
@@ -81,11 +82,7 @@ def load(record: Record, mode: Mode, task: Task) -> tuple[Splits, Workload, PreT
     result, started = record.result, time.perf_counter()
     log.info("loading %s (%s data) and %s", task.name, record.params.data_source, record.params.model_id)
     splits, workload, base = mode.load(record, task, find_workload(task.workload, task.where))
-    named = {"train": splits.train, "valid": splits.valid, "test": splits.test}
-    result.task.train_rows, result.task.valid_rows, result.task.test_rows = map(len, named.values())
-    result.provenance.data_fingerprint = fingerprint(
-        [name, row.prompt, row.target, row.reference] for name, rows in named.items() for row in rows
-    )
+    record.note_splits(splits)
     if mode.scores:
         result.quality.majority_baseline = majority_baseline(task, splits.train, splits.test)
     result.speed.load_time = time.perf_counter() - started
@@ -103,19 +100,16 @@ def learn_of_base(
     if workload.answers_untouched:
         cache = record.base_score_file(workload.base_settings, task.fingerprint)
         if not cache.is_file():
-            scores, _, result.speed.base_eval_time = evaluate(
-                record, task, workload, base, rows, "untouched base model"
-            )
+            scores, _, result.speed.base_eval_time = evaluate(record, task, workload, base, rows, "untouched base")
             known = {"score": scores.mean, "invalid_rate": scores.invalid_rate}
             write_atomically(cache, json.dumps(known))
         known = json.loads(cache.read_text())
         quality.base_score, quality.base_invalid_rate = known["score"], known["invalid_rate"]
         log.info("untouched base model: %s %.1f %%", task.metric.name, 100 * known["score"])
     lost = None if held_out is None else held_out_loss(record, held_out, base)
-    if lost is None:
-        return None
-    result.forgetting = schema.Forgetting(text=held_out.source, tokens=lost.tokens, base_loss=lost.loss)
-    return held_out
+    if lost is not None:
+        result.forgetting = schema.Forgetting(text=held_out.source, tokens=lost.tokens, base_loss=lost.loss)
+    return None if lost is None else held_out
 
 
 def held_out_loss(record: Record, held_out: HeldOut, model: nn.Module) -> schema.TokenLoss | None:
@@ -292,9 +286,8 @@ def measure(
         result.inference = workload.measure_inference(model, rows, device)
     flops = rate = None
     with null_without_memory("compute.flops_per_token"):
-        flops = flops_per_unit(
-            model, workload.loss, sample, params.batch_size, device, lambda: autocast(params, device)
-        )
+        precision = partial(autocast, params, device)
+        flops = flops_per_unit(model, workload.loss, sample, params.batch_size, device, precision)
     with null_without_memory("compute.matmul_flops_per_second"):
         rate = matrix_product_rate(device, matmul_dtype(params))
     result.compute = compute_section(flops, record.training.work_per_second, rate, result.compute.energy)
@@ -322,9 +315,8 @@ def start(arguments: Namespace) -> int:
     todo = still_to_run(plans, machine["slug"], arguments.overwrite, arguments.skip_existing)
     if len(plans) == len(todo) == 1:
         mode = modes.PROFILE if arguments.profile else modes.REAL
-        return run_one(
-            new_record(plans[0], task, device, machine, mode.publishes, arguments.overwrite), mode, task, adapter
-        )
+        record = new_record(plans[0], task, device, machine, mode.publishes, arguments.overwrite)
+        return run_one(record, mode, task, adapter)
     return run_each(plans, todo, machine["slug"])
 
 

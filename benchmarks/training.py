@@ -101,7 +101,7 @@ def train_ours(arena: Arena, compiled: bool = False) -> float:
         patch.object(runner, "validate", lambda _: watch.tick()),  # follows the last step
     ):
         runner.train(current)
-    return watch.rate([batch.tokens for batch in arena.batches])
+    return watch.rate([batch.work for batch in arena.batches])
 
 
 class _NoMeter:
@@ -149,7 +149,7 @@ def train_bare(arena: Arena) -> float:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         watch.tick()
-    return watch.rate([batch.tokens for batch in arena.batches])
+    return watch.rate([batch.work for batch in arena.batches])
 
 
 class _Ticker(TrainerCallback):

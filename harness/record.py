@@ -12,21 +12,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy
-import peft
 import torch
 
-from harness.architecture import EMBEDDED
 from harness.devices import is_out_of_memory
 from harness.errors import UserError
-from harness.experiment import ROOT, Experiment, display_path
+from harness.experiment import display_path
 from harness.measure.memory import MemoryMeter
 from harness.measure.training_log import Diverged, TrainingLog
+from harness.new_result import new_result
 from harness.params import TrainingParams
 from harness.plan import Plan
 from harness.result import provenance, schema
 from harness.result.store import write_result
 from harness.scoring import Scores
-from harness.task import Row, Task
+from harness.task import Row, Splits, Task
 
 log = logging.getLogger("run")
 SHOWN = 10  # test rows that a result quotes
@@ -57,6 +56,14 @@ class Record:
     def elapsed(self) -> float:
         """Seconds since the run began."""
         return time.perf_counter() - self.started
+
+    def note_splits(self, splits: Splits) -> None:
+        """Notes sizes and fingerprint of the data."""
+        info, named = self.result.task, {"train": splits.train, "valid": splits.valid, "test": splits.test}
+        info.train_rows, info.valid_rows, info.test_rows = map(len, named.values())
+        self.result.provenance.data_fingerprint = provenance.fingerprint(
+            [name, row.prompt, row.target, row.reference] for name, rows in named.items() for row in rows
+        )
 
     def base_score_file(self, settings: Collection[str], scoring: str) -> Path:
         """Where the untouched base model's score is kept, which every method shares.
@@ -124,55 +131,6 @@ def new_record(
     result = new_result(plan, task, device, hardware)
     publishes = () if plan.is_modified else publishes
     return Record(plan, device, result, plan.runs_folder / stamp, MemoryMeter(device), publishes, overwrite)
-
-
-def new_result(plan: Plan, task: Task, device: torch.device, hardware: dict) -> schema.Result:
-    """A result that says all that is known before anything is loaded."""
-    experiment, params = plan.experiment, plan.experiment.params
-    datasets = task.datasets.values() if params.data_source == "hub" and not plan.profile else ()
-    return schema.Result(
-        method=experiment.method,
-        name=experiment.name,
-        seed=params.seed,
-        overrides=experiment.overrides,
-        profile=plan.profile,
-        run_info=schema.RunInfo(
-            created_at=datetime.now(UTC).isoformat(),
-            experiment_name=f"{experiment.method}/{experiment.name}",
-            peft_branch=f"v{peft.__version__}",
-            train_config=params.model_dump(),
-            peft_config=experiment.adapter_config,
-        ),
-        meta_info=schema.MetaInfo(
-            dataset_info={dataset.repo_id: schema.RepoInfo(sha=dataset.revision) for dataset in datasets},
-            package_info=provenance.package_info(),
-            system_info=provenance.system_info(device),
-            pytorch_info=provenance.pytorch_info(),
-        ),
-        task=schema.TaskInfo(
-            name=experiment.task,
-            subset=plan.subset,
-            data_source=params.data_source,
-            metric=task.metric.name,
-            higher_is_better=task.metric.higher_is_better,
-        ),
-        hardware=hardware,
-        provenance=_provenance(plan, experiment),
-    )
-
-
-def _provenance(plan: Plan, experiment: Experiment) -> schema.Provenance:
-    params, git = experiment.params, provenance.git_state(ROOT)
-    embedded = EMBEDDED / params.model_id.removeprefix("embedded/") / "model.safetensors"
-    weights = embedded if params.is_embedded_model and not plan.profile else None
-    return schema.Provenance(
-        command=plan.command,
-        harness_commit=git["commit"],
-        harness_dirty=git["dirty"],
-        untracked_files=git["untracked_files"],
-        config_fingerprint=provenance.fingerprint([params.model_dump(exclude={"seed"}), experiment.adapter_config]),
-        base_model_fingerprint=provenance.file_fingerprint(weights) if weights and weights.is_file() else None,
-    )
 
 
 @contextlib.contextmanager

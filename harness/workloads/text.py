@@ -8,12 +8,12 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, PretrainedConfig, PreTrainedModel
 
+from harness import models
 from harness.architecture import architecture
 from harness.batches import Batch
 from harness.errors import UserError
 from harness.measure.forgetting import held_out_texts, text_source, token_loss
 from harness.measure.inference import BATCH_ROWS, measure_inference
-from harness.models import load_weights, location, prepare_base_model, random_weights
 from harness.params import TrainingParams
 from harness.result.schema import Inference
 from harness.task import Row, Splits, Task
@@ -51,11 +51,11 @@ class Text(Workload):
 
     @classmethod
     def load(cls, params: TrainingParams, device: torch.device, where: str) -> tuple["Text", PreTrainedModel]:
-        name, pinned = location(params, where)
+        name, pinned = models.location(params, where)
         tokenizer = load_tokenizer(name, pinned)
         config = AutoConfig.from_pretrained(name, trust_remote_code=False, **pinned)
         _check(config, params, where)
-        base = load_weights(cls.auto_class(config), config, params, device, where)
+        base = models.load_weights(cls.auto_class(config), config, params, device, where)
         return cls(Encoder(tokenizer, params, config.is_encoder_decoder), params), _prepare(
             base, tokenizer, params, device
         )
@@ -64,7 +64,7 @@ class Text(Workload):
     def build(cls, params: TrainingParams, device: torch.device, where: str) -> tuple["Text", PreTrainedModel]:
         config = architecture(params.model_id, where)
         _check(config, params, where)
-        base = random_weights(cls.auto_class(config), config, params, device, where)
+        base = models.random_weights(cls.auto_class(config), config, params, device, where)
         encoder = RandomEncoder(config, params)
         return cls(encoder, params), _prepare(base, encoder.tokenizer, params, device)
 
@@ -105,7 +105,7 @@ def _check(config: PretrainedConfig, params: TrainingParams, where: str) -> None
 
 
 def _prepare(base: PreTrainedModel, tokenizer: Any, params: TrainingParams, device: torch.device) -> PreTrainedModel:
-    base = prepare_base_model(base, params, device)
+    base = models.prepare_base_model(base, params, device)
     neutralize_generation_config(base, tokenizer)
     return base
 

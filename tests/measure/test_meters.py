@@ -110,7 +110,7 @@ def test_throughput_of_steps_of_a_known_time():
         time.sleep(0.1 if step <= 2 else 0.05)
         slept.append(time.perf_counter() - begun)
         training.timer.stop()
-        training.add(torch.tensor(1.0), tokens=1000, samples=8)
+        training.add(torch.tensor(1.0), work=1000, rows=8)
         if step in (2, 7, 12):
             training.close_window()
             time.sleep(0.05)  # an evaluation
