@@ -24,22 +24,25 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from harness.dashboard.export import to_csv  # noqa: E402
-from harness.dashboard.filters import Filter, apply  # noqa: E402
 from harness.dashboard.notices import notices  # noqa: E402
+from harness.dashboard.page import Dashboard  # noqa: E402
+from harness.dashboard.selection import apply  # noqa: E402
+from harness.dashboard.static import page as static_page  # noqa: E402
+from harness.dashboard.view import TABS, View  # noqa: E402
 from harness.result.experiments import by_experiment, fill_intervals  # noqa: E402
 from harness.result.frame import to_frame  # noqa: E402
 from harness.result.pareto import front  # noqa: E402
 from harness.result.read import read_results  # noqa: E402
 
 TEMPLATES = (
-    "results/MetaMathQA/cpu-x86-64/lora--embedded-llama-rank8--seed0.json",
-    "results/CNNDM/cpu-x86-64/lora--embedded-t5-qv-rank8--seed0.json",
-    "results/SuperGLUE/cpu-x86-64/ia3--embedded-t5--copa--seed0.json",
+    "MetaMathQA/*/lora--embedded-llama-rank8--seed0.json",
+    "CNNDM/*/lora--embedded-t5-qv-rank8--seed0.json",
+    "SuperGLUE/*/ia3--embedded-t5--copa--seed0.json",
 )
 METHODS = ("lora", "ia3", "ln_tuning", "prompt_tuning", "prefixtuning", "lokr", "adalora", "oft")
 FILTERS = {
-    "fields": Filter(task="MetaMathQA", methods=METHODS[:4], max_memory=2**30, max_trainable=10**6, text="rank"),
-    "expression": Filter(
+    "fields": View(methods=METHODS[:4], max_memory="1 GiB", max_trainable="1M", text="rank"),
+    "expression": View(
         expression='method in ["lora", "ia3"] and (score > 70 * percent or memory_train < 0.6 * GiB) and not tied'
     ),
 }
@@ -51,7 +54,7 @@ def write_results(folder: Path, count: int, seeds: int, items: int | None = None
     `items` scores by test item, as many as the template has where it is None.
     """
     draw = random.Random(0)
-    templates = [msgspec.json.decode((ROOT / path).read_bytes()) for path in TEMPLATES]
+    templates = [msgspec.json.decode(next((ROOT / "results").glob(one)).read_bytes()) for one in TEMPLATES]
     for number in range(count):
         experiment, seed = divmod(number, seeds)
         template = templates[experiment % len(templates)]
@@ -111,12 +114,19 @@ def benchmark(count: int, seeds: int, rounds: int, items: int | None = None) -> 
         size = sum(path.stat().st_size for path in Path(name).rglob("*.json"))
         seconds: dict[str, Seconds] = {}
         seconds["read the files"], found = measure(lambda: read_results([Path(name)]), rounds)
+        board = Dashboard([Path(name)])
+        seconds["first page"], html = measure(lambda: (board.refresh(), board.page(""))[1], 1)
+        for tab in TABS:
+            seconds[f"page {tab}"], _ = measure(lambda tab=tab: board.page(f"tab={tab}"), rounds)
+        seconds["page without a server"], static = measure(lambda: static_page(board.data), 1)
+        sizes = f"first page {len(html) / 1e6:.2f} MB, page without a server {len(static) / 1e6:.2f} MB"
+        print(sizes, file=sys.stderr)
     if found.skipped or len(found.records) != count:
         raise SystemExit(f"{len(found.records)} of {count} read; first one skipped: {found.skipped[:1]}")
     seconds["take seeds together"], experiments = measure(lambda: by_experiment(to_frame(found.records)), rounds)
     seconds["load: both"] = seconds["read the files"] + seconds["take seeds together"]
-    for name, filter in FILTERS.items():
-        seconds[f"filter by {name}"], shown = measure(lambda filter=filter: apply(experiments, filter), rounds)
+    for name, view in FILTERS.items():
+        seconds[f"filter by {name}"], shown = measure(lambda view=view: apply(experiments, view), rounds)
         print(f"filter by {name} keeps {len(shown):,} of {len(experiments):,} rows", file=sys.stderr)
     seconds["Pareto front"], _ = measure(lambda: front(experiments, "memory_train", "score"), rounds)
     seconds["notices"], _ = measure(lambda: notices(experiments), rounds)
@@ -128,7 +138,7 @@ def benchmark(count: int, seeds: int, rounds: int, items: int | None = None) -> 
     return seconds
 
 
-WANTED = {"load: both": 3.0, "filter by fields": 0.3, "filter by expression": 0.3}
+WANTED = {"load: both": 3.0, "filter by fields": 0.3, "filter by expression": 0.3, "first page": 2.0}
 
 
 def main() -> int:

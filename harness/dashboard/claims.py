@@ -1,8 +1,19 @@
-"""Claims of the literature as data; a new claim is one entry of CLAIMS and one small function of checks.py."""
+"""Claims of the literature as data; a new claim is one entry of CLAIMS. Margins are ours: the sources give none."""
 
-from harness.dashboard import checks
-from harness.dashboard.checks import CLOSE, FEWEST, GOOD_PROXY, LITTLE_SAVED, SLACK, SPARSE, STRONG
-from harness.dashboard.findings import Claim
+from harness.dashboard.evidence import FULL
+from harness.dashboard.findings import FEWEST, Claim
+
+CLOSE = 0.02  # of the score: falling short by less is close to full fine-tuning
+STRONG = 0.05  # of the score: falling short of the best by less is a strong baseline
+SLACK = 1.05  # of decoding time: less slow-down than this is what timing cannot tell from none
+LITTLE_SAVED = 0.9  # of memory: needing more than this share saves little
+SMALL_MODEL = 1e9  # parameters
+GOOD_PROXY = 0.7  # Spearman's correlation from which on a figure would order experiments well
+
+SPARSE = ("shira", "fishmask", "diff-pruning", "spiel")
+# What trains weights of the base itself, or puts tokens before the input, adds no module to the layers.
+NO_MODULE = (FULL, "ln_tuning", "bitfit", *SPARSE, "trainable_tokens", "prompt_tuning", "multitask_prompt_tuning")
+NO_MODULE += ("p_tuning", "prefix_tuning", "prefixtuning", "cpt", "cartridge")
 
 CLAIMS: tuple[Claim, ...] = (
     Claim(
@@ -16,7 +27,11 @@ CLAIMS: tuple[Claim, ...] = (
         f"Holds where the whole interval of the difference lies above -{100 * CLOSE:.0f} points, does not hold where "
         "it lies below; against the best full fine-tuning there is.",
         "scores of LoRA and of full fine-tuning, two seeds each, on one task, model and hardware",
-        checks.lora_is_close,
+        "difference",
+        "score",
+        "above",
+        -CLOSE,
+        subjects=("lora",),
     ),
     Claim(
         "merged-lora-free",
@@ -27,7 +42,12 @@ CLAIMS: tuple[Claim, ...] = (
         f"Holds where the whole interval of the decoding time over the base's lies below {SLACK:.2f}; the margin is "
         "for what timing cannot tell apart.",
         "the decoding speed of merged LoRA in two runs",
-        checks.merged_lora_is_free,
+        "ratio",
+        "overhead_merged",
+        "below",
+        SLACK,
+        subjects=("lora",),
+        against="base",
     ),
     Claim(
         "norms-strong",
@@ -39,7 +59,13 @@ CLAIMS: tuple[Claim, ...] = (
         f"Holds where the whole interval of the difference lies above -{100 * STRONG:.0f} points and fewer parameters "
         "are trained than in the best other adapter.",
         "scores of LN tuning and of another adapter, two seeds each, on one task, model and hardware",
-        checks.norms_are_a_strong_baseline,
+        "difference",
+        "score",
+        "above",
+        -STRONG,
+        subjects=("ln_tuning",),
+        against="adapter",
+        cheaper=True,
     ),
     Claim(
         "prompts-seed",
@@ -50,7 +76,11 @@ CLAIMS: tuple[Claim, ...] = (
         "Holds where the whole interval of the ratio of standard deviations lies above 1; the others are pooled, as "
         "if all had one spread, and scores count as normal around their means.",
         "scores of prompt tuning and of another method, two seeds each; three seeds decide only very large ratios",
-        checks.prompts_depend_on_the_seed,
+        "spread",
+        "score",
+        "above",
+        1.0,
+        subjects=("prompt_tuning",),
     ),
     Claim(
         "sparse-memory",
@@ -61,7 +91,12 @@ CLAIMS: tuple[Claim, ...] = (
         "https://arxiv.org/abs/2411.01800",
         f"Holds where the whole interval of the ratio of peak memory lies above {LITTLE_SAVED:.2f}.",
         f"a sparse method (such as {SPARSE[0]}) and LoRA on one task, model and hardware; none is measured by default",
-        checks.sparse_saves_little,
+        "ratio",
+        "memory_train",
+        "above",
+        LITTLE_SAVED,
+        subjects=SPARSE,
+        against="nearest lora",
     ),
     Claim(
         "modules-slow",
@@ -72,7 +107,13 @@ CLAIMS: tuple[Claim, ...] = (
         "https://arxiv.org/abs/2106.09685",
         f"Holds where the whole interval of the decoding time over the base's lies above {SLACK:.2f}.",
         "the decoding speed of unmerged adapters on a model below a billion parameters, in two runs",
-        checks.modules_slow_small_models,
+        "ratio",
+        "overhead_unmerged",
+        "above",
+        SLACK,
+        without=NO_MODULE,
+        against="base",
+        largest=SMALL_MODEL,
     ),
     Claim(
         "parameters-proxy",
@@ -84,7 +125,11 @@ CLAIMS: tuple[Claim, ...] = (
         f"Holds where the whole interval of Spearman's correlation over adapters lies below {GOOD_PROXY}, does not "
         "hold where it lies above; the adapters at hand count as a sample of those there are.",
         f"{FEWEST} adapters on one task, model and hardware",
-        checks.parameters_are_a_poor_proxy,
+        "correlation",
+        "trainable_params",
+        "below",
+        GOOD_PROXY,
+        without=(FULL,),
     ),
     Claim(
         "lora-forgets-less",
@@ -94,6 +139,10 @@ CLAIMS: tuple[Claim, ...] = (
         "https://arxiv.org/abs/2405.09673",
         "Holds where the whole interval of the difference in loss lies below zero.",
         "forgetting of LoRA and of full fine-tuning, two seeds each, on one task, model and hardware",
-        checks.lora_forgets_less,
+        "difference",
+        "forgetting",
+        "below",
+        0.0,
+        subjects=("lora",),
     ),
 )

@@ -21,7 +21,10 @@ def notices(experiments: pandas.DataFrame) -> list[str]:
 def _mixtures(rows: pandas.DataFrame) -> Iterable[str]:
     protocols = sorted(set(rows["protocol"]))
     if FOREIGN in protocols:
-        yield "Results of another harness, of a protocol of its own, are shown beside ours: never ranked with ours."
+        yield (
+            "Results published elsewhere are shown: how they were trained and tested is not known here, so they are "
+            "never ranked with ours."
+        )
     ours = [protocol for protocol in protocols if protocol != FOREIGN]
     if len(ours) > 1:
         yield f"Protocols {_listed(ours)} are mixed: results of different protocols are not comparable."

@@ -6,6 +6,7 @@ instead, which says nothing of their methods, and the text says so.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy
 
@@ -25,19 +26,27 @@ class Entry:
     items: Sequence[numpy.ndarray | None]
 
 
-def compare_with_best(entries: Sequence[Entry], higher_is_better: bool) -> list[tuple[bool, str]]:
-    """For each experiment of one group whether it is tied with the best, the best included, and in words why.
+class Tie(NamedTuple):
+    """Whether an experiment is tied with the best, why in words, and whether anything was tested."""
+
+    tied: bool
+    why: str
+    tested: bool = True
+
+
+def compare_with_best(entries: Sequence[Entry], higher_is_better: bool) -> list[Tie]:
+    """For each experiment of one group whether it is tied with the best, the best included.
 
     Untested ones are not tied, unless their score is the best one too.
     """
     best = min(entries, key=lambda one: (-_goodness(one, higher_is_better), -len(one.scores), one.name))
     if len(entries) == 1:
-        return [(True, ONLY)]
-    found: dict[int, tuple[bool, str]] = {}
+        return [Tie(True, ONLY)]
+    found: dict[int, Tie] = {}
     binary: list[tuple[int, int, int]] = []  # position, items that only the best got right, and only the other one
     for position, other in enumerate(entries):
         if other is best:
-            found[position] = True, BEST
+            found[position] = Tie(True, BEST)
         elif min(len(best.scores), len(other.scores)) > 1:
             test = compare_seeds(best.scores, other.scores)
             found[position] = _verdict(test.p_value, test.difference, higher_is_better, test.method, test.reason)
@@ -46,7 +55,8 @@ def compare_with_best(entries: Sequence[Entry], higher_is_better: bool) -> list[
             one, two = (side.items[place] for side, place in zip((best, other), places, strict=True))
             if one is None or two is None or len(one) != len(two):
                 equal = float(best.scores.mean()) == float(other.scores.mean())
-                found[position] = equal, "not tested: one seed, no scores of the same items" + ", same score" * equal
+                why = "not tested: one seed, no scores of the same items" + ", same score" * equal
+                found[position] = Tie(equal, why, False)
             elif one.dtype == two.dtype == numpy.uint8:
                 binary.append((position, int((one > two).sum()), int((one < two).sum())))
             else:
@@ -64,11 +74,9 @@ def _goodness(entry: Entry, higher_is_better: bool) -> float:
     return float(entry.scores.mean()) * (1 if higher_is_better else -1)
 
 
-def _verdict(
-    p_value: float | None, difference: float, higher_is_better: bool, method: str, reason: str
-) -> tuple[bool, str]:
+def _verdict(p_value: float | None, difference: float, higher_is_better: bool, method: str, reason: str) -> Tie:
     """`difference` is the best's score less the other's."""
     if p_value is None:
-        return False, f"not tested: {reason}"
+        return Tie(False, f"not tested: {reason}", False)
     behind = p_value < 1 - CONFIDENCE and (difference > 0) == higher_is_better
-    return not behind, f"{'behind' if behind else 'tied with'} the best ({p_text(p_value)}, {method})"
+    return Tie(not behind, f"{'behind' if behind else 'tied with'} the best ({p_text(p_value)}, {method})")

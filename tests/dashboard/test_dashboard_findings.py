@@ -8,11 +8,10 @@ from dashboard_files import load
 from dashboard_results import frames, result, seeds
 from scipy import stats
 
-from harness.dashboard.checks import CLOSE
-from harness.dashboard.claims import CLAIMS
+from harness.dashboard.claims import CLAIMS, CLOSE
 from harness.dashboard.estimates import VERDICTS, difference, rank_correlation, ratio, ratio_to_one, spread_ratio
 from harness.dashboard.evidence import is_method
-from harness.dashboard.findings import Claim, Line, combined, findings
+from harness.dashboard.findings import Claim, combined, findings
 from harness.experiment import ROOT
 from harness.result.experiments import by_experiment
 
@@ -27,7 +26,7 @@ def report(key, results, claims=CLAIMS):
 
 
 def lines(found):
-    return [line for finding in found.findings for line in finding.lines]
+    return found.lines
 
 
 @pytest.mark.parametrize(
@@ -104,8 +103,8 @@ def test_groups_are_never_mixed():
         both = [*seeds(LORA, good), *seeds(FULL, good), *seeds(LORA, bad, **other), *seeds(FULL, good, **other)]
         found = report("lora-close", both)
         assert found.verdict == "mixed"
-        assert sorted(finding.verdict for finding in found.findings) == ["does not hold", "holds"]
-        assert len({finding.where for finding in found.findings}) == 2
+        assert sorted(line.verdict for line in found.lines) == ["does not hold", "holds"]
+        assert len({line.where for line in found.lines}) == 2
         assert "holds in 1, does not hold in 1" in found.summary
 
 
@@ -212,7 +211,7 @@ def test_modules_on_small_models(unmerged, total, verdict):
     results += seeds(FULL, [0.5] * 3, unmerged=[1.0, 1.1, 1.2], total=total)
     found = report("modules-slow", results)
     assert found.verdict == verdict
-    assert {name for finding in found.findings for name in finding.experiments} <= {LORA}
+    assert {name for line in found.lines for name in line.experiments} <= {LORA}
 
 
 def proxies(memory, count=30):
@@ -254,22 +253,18 @@ def test_profiles_count_for_memory_and_speed_in_groups_of_their_own():
     results = seeds(LORA, [None] * 3, base=None, profile=True, merged=[1.00, 1.01, 0.99])
     found = report("merged-lora-free", results)
     assert found.verdict == "holds"
-    assert "random weights" in found.findings[0].where
+    assert "random weights" in found.lines[0].where
     both = [*results, *seeds(FULL, [None] * 3, base=None, profile=True)]
     assert report("lora-close", both).verdict == "not measured"
 
 
 def test_a_new_claim_is_one_entry():
-    def check(group):
-        return [Line("holds", f"{len(group.experiments)} experiments", group.experiments)]
-
-    claim = Claim("mine", "Title", "Statement", "Source", "https://example.org", "Rule", "runs", check)
-    found = report("mine", [result(LORA), result(FULL)], [*CLAIMS, claim])
+    claim = Claim("mine", "Title", "Statement", "Source", "https://example.org", "Rule", "runs", "ratio", "overhead_unmerged", "above", 2.0,
+                  subjects=("ia3",), against="base")  # fmt: skip
+    found = report("mine", seeds("ia3/x", [0.5] * 3, unmerged=[3.0, 3.1, 3.2]), [*CLAIMS, claim])
     assert found.verdict == "holds"
-    assert found.findings[0].experiments == (FULL, LORA)
-    assert found.table().to_dict("records") == [
-        {"where": "Task, some/model, nvidia-l40s, protocol 1", "verdict": "holds", "figures": "2 experiments"}
-    ]
+    (line,) = found.lines
+    assert (line.experiments, line.where) == (("ia3/x",), "Task, some/model, nvidia-l40s, protocol 1")
 
 
 def test_no_results_leave_every_claim_unmeasured():
@@ -277,7 +272,7 @@ def test_no_results_leave_every_claim_unmeasured():
     for found in findings(runs, experiments, CLAIMS):
         assert found.verdict == "not measured"
         assert found.claim.needs in found.summary
-        assert found.table().empty
+        assert found.lines == ()
 
 
 def test_claims_are_complete():
@@ -296,7 +291,6 @@ def test_claims_are_complete():
         (["holds", "undecided"], "holds"),
         (["holds", "undecided", "undecided"], "undecided"),
         (["does not hold", "does not hold", "undecided"], "does not hold"),
-        (["mixed"], "mixed"),
     ],
 )
 def test_one_verdict_of_many(verdicts, expected):
@@ -355,7 +349,7 @@ def test_committed_results_give_a_verdict_for_every_claim():
         assert found.verdict in VERDICTS
         assert found.summary.endswith(".")
         assert {line.verdict for line in lines(found)} <= set(VERDICTS)
-    assert report_of(reports, "lora-close").findings
+    assert report_of(reports, "lora-close").lines
 
 
 def report_of(reports, key):

@@ -1,6 +1,7 @@
-"""What one experiment's files say beyond their row: configuration against the defaults, logs, samples, provenance."""
+"""What one experiment's files say beyond their row: settings against the defaults, logs, pictures."""
 
 import functools
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from harness.errors import UserError
 from harness.experiment import CONTENT, ROOT, read_json
 from harness.params import GenerationKwargs, TrainingParams
 from harness.result.files import UnreadableError, read_object
+from harness.result.units import MISSING
 
 LONGEST_LOG = 5000  # lines of a training log that are drawn
+PICTURES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
 ABSENT = object()
 
 
@@ -31,6 +34,13 @@ class RunFile:
         """For people: 'seed 0'."""
         return "seed unknown" if self.seed is None else f"seed {self.seed}"
 
+    def value(self, *path: str) -> Any:
+        """What lies under nested keys; None where it is missing."""
+        value: Any = self.content
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        return value
+
     def part(self, *path: str) -> dict[str, Any]:
         """A nested object; empty where it is missing or none."""
         value = self.value(*path)
@@ -41,12 +51,37 @@ class RunFile:
         value = self.value(*path)
         return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
-    def value(self, *path: str) -> Any:
-        """What lies under nested keys; None where it is missing."""
-        value: Any = self.content
-        for key in path:
-            value = value.get(key) if isinstance(value, dict) else None
-        return value
+    def log(self, key: str) -> list[tuple[float, float]]:
+        """Step and figure of each line of the training log that has both; "valid" is the validation score."""
+        points = []
+        for line in self.rows("train_info", "metrics")[:LONGEST_LOG]:
+            names = (
+                [key]
+                if key != "valid"
+                else [name for name in line if name.startswith("valid ") and name != "valid loss"]
+            )
+            pair = [line.get("step"), *(line[name] for name in names[:1] if name in line)]
+            if len(pair) == 2 and all(
+                isinstance(one, int | float) and not isinstance(one, bool) and abs(one) < 1e300 for one in pair
+            ):
+                points.append((pair[0], pair[1]))
+        return points
+
+    def pictures(self) -> list[tuple[str, str, str]]:
+        """What a picture is, its name in the result, and its prompt: samples first, then training images."""
+        named = [("sample", one.get("image"), one.get("prompt")) for one in self.rows("quality", "samples")]
+        training = self.value("quality", "training_images")
+        named += [("training", one, "") for one in (training if isinstance(training, list) else [])]
+        return [(kind, str(name), str(text or "")) for kind, name, text in named if isinstance(name, str) and name]
+
+    def picture(self, name: str) -> tuple[bytes, str] | None:
+        """Content and media type of a picture that the result names, which lies beside or below its file."""
+        folder = Path(ROOT, self.source).resolve().parent
+        path = (folder / name).resolve()
+        named = any(name == one for _, one, _ in self.pictures())
+        if not named or path.suffix.lower() not in PICTURES or not path.is_relative_to(folder) or not path.is_file():
+            return None
+        return path.read_bytes(), PICTURES[path.suffix.lower()]
 
 
 def runs_of_row(row: pandas.Series) -> list[RunFile]:
@@ -62,9 +97,7 @@ def _read(source: str, seed: int | None) -> RunFile:
         return RunFile(source, seed, {}, f"{source}: {error}")
 
 
-def forget() -> None:
-    """Files may have changed: they are read again."""
-    _read.cache_clear()
+forget = _read.cache_clear  # files may have changed
 
 
 def flat(values: Any, prefix: str = "") -> dict[str, Any]:
@@ -90,22 +123,19 @@ def task_defaults(task: str, root: Path = ROOT) -> dict[str, Any] | None:
 
 
 def _defaults(model: type[BaseModel], prefix: str = "") -> dict[str, Any]:
-    fields = model.model_fields.items()
-    return {prefix + name: field.default for name, field in fields if not field.is_required()}
+    return {prefix + name: one.default for name, one in model.model_fields.items() if not one.is_required()}
 
 
 def differences(sides: list[dict[str, Any]]) -> list[tuple[str, list[Any]]]:
     """Settings in which the sides differ, with each side's value, ABSENT where it has none; sorted by name."""
-    keys = sorted(set().union(*sides))
-    rows = [(key, [side.get(key, ABSENT) for side in sides]) for key in keys]
+    rows = [(key, [side.get(key, ABSENT) for side in sides]) for key in sorted(set().union(*sides))]
     return [(key, values) for key, values in rows if any(value != values[0] for value in values[1:])]
 
 
-def training_log(run: RunFile) -> list[dict[str, Any]]:
-    """The lines of the log; `valid` is the validation score under either of its names."""
-    lines = run.rows("train_info", "metrics")[:LONGEST_LOG]
-    return [line | {"valid": _first(line, "valid score", "valid accuracy")} for line in lines]
-
-
-def _first(line: dict[str, Any], *keys: str) -> Any:
-    return next((line[key] for key in keys if line.get(key) is not None), None)
+def setting(value: Any) -> str:
+    """One value of a configuration as its file would spell it; null is a dash."""
+    if value is ABSENT:
+        return "not set"
+    if value is None:
+        return MISSING
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
