@@ -13,6 +13,7 @@ from harness.arguments import parse_arguments
 from harness.experiment import ROOT, read_experiment
 from harness.modes import PROFILE_STEPS, profile_of
 from harness.result.costs import costs_table
+from harness.result.read import read_results
 from harness.result.store import read_result
 from harness.task import load_task
 from harness.text.encoding import Sample
@@ -90,7 +91,7 @@ def test_out_of_memory_is_a_profile_too(scaled_down, tmp_path, monkeypatch):
     result = read_result(path)
     assert result.train_info.status == "out_of_memory"
     assert "load" in result.memory
-    assert "out of memory" in costs_table([result])
+    assert "out of memory" in costs_table(read_results([path]).records)
 
 
 def test_modified_profiles_and_existing_ones(scaled_down, tmp_path, capsys):
