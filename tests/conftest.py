@@ -1,6 +1,7 @@
 """What the tests share: one torch thread each, small splits, and a way to run run.py inside the test's process."""
 
 import dataclasses
+import functools
 import json
 import os
 import shutil
@@ -28,19 +29,29 @@ def one_thread():
 
 
 @pytest.fixture
-def small_splits(monkeypatch):
+def quick_measurements(monkeypatch, request):
+    """What is measured beside training takes a fraction of its time, but where a test says that it is about that."""
+    if request.node.get_closest_marker("measured") is None:
+        monkeypatch.setattr("harness.measure.inference.ROUNDS", 1)
+        monkeypatch.setattr("harness.measure.inference.NEW_TOKENS", 4)
+        monkeypatch.setattr("harness.measure.forgetting.PARAGRAPHS", 8)
+
+
+@functools.cache
+def first_rows(load_splits, source, subset):
+    """The beginning of each split; made once in a process, since many tests run on the same rows."""
+    splits = load_splits(source, subset)
+    return Splits(splits.train[:200], splits.valid[:8], splits.test[:8])
+
+
+@pytest.fixture
+def small_splits(monkeypatch, quick_measurements):
     """Cuts every task's splits, so that a whole run takes seconds."""
     load_task = run.load_task
 
     def load_small_task(folder):
         task = load_task(folder)
-        load_splits = task.load_splits
-
-        def load_small_splits(source, subset):
-            splits = load_splits(source, subset)
-            return Splits(splits.train[:200], splits.valid[:8], splits.test[:8])
-
-        return dataclasses.replace(task, load_splits=load_small_splits)
+        return dataclasses.replace(task, load_splits=functools.partial(first_rows, task.load_splits))
 
     monkeypatch.setattr(run, "load_task", load_small_task)
 

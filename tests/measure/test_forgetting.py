@@ -58,6 +58,7 @@ def test_an_adapter_that_does_nothing_forgets_nothing(tokenizer):
     assert token_loss(model, tokenizer, TEXTS) == before
 
 
+@pytest.mark.measured
 def test_a_run_measures_the_untouched_base(run_main, tokenizer):
     outcome = run_main(LORA, "--set", "optimizer_kwargs.lr=0.3", "--set", "grad_norm_clip=null")
     forgetting = outcome.json["forgetting"]
