@@ -27,7 +27,7 @@ def check_architecture(experiment: Experiment) -> tuple[int, int] | None:
         UserError: the config does not fit the model, or the model's architecture does not ship.
     """
     where, params = experiment.adapter_config_path, experiment.params
-    model = meta_model(params.model_id, experiment.layers[-1].name)
+    model = meta_model(params.model_id, experiment.origin("model_id"))
     if experiment.adapter_config is None:
         return parameter_counts(model)
     config = build_adapter_config(experiment.adapter_config, where, params)
@@ -59,7 +59,7 @@ def rehearsal_of(experiment: Experiment) -> tuple[Experiment, list[str]]:
         the experiment to run, and a line for each change.
     """
     params = experiment.params
-    real = architecture(params.model_id, experiment.layers[-1].name)
+    real = architecture(params.model_id, experiment.origin("model_id"))
     embedded_id, tiny = _embedded_twin(real)
     longest = tiny.n_positions if tiny.is_encoder_decoder else tiny.max_position_embeddings
     shortened = {
