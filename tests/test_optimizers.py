@@ -8,8 +8,10 @@ from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.optimization import get_scheduler
 
+from harness.errors import UserError
 from harness.experiment import ROOT, read_experiment
 from harness.optimizers import build_optimizer, build_scheduler, check_optimizer, optimizer_names
+from harness.overlay import Layer
 
 PARAMS = read_experiment(ROOT / "method_comparison/MetaMathQA/experiments/lora/embedded-llama-rank8").params
 
@@ -41,6 +43,43 @@ def test_each_optimizer_takes_steps_that_lower_the_loss(name, lora_model):
         optimizer.zero_grad()
         losses.append(loss.item())
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("name", optimizer_names())
+def test_each_optimizer_can_be_checked_on_any_machine(name):
+    check_optimizer(with_optimizer(name), "test")
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs", "message"),
+    [
+        ("adamw", {}, "file: optimizer_type: unknown 'adamw'; did you mean \"AdamW\"?"),
+        ("PAGEDadamw8BIT", {}, "did you mean \"PagedAdamW8bit\"?"),
+        ("LBFGS", {}, "file: optimizer_type: LBFGS needs a closure"),
+        ("AdamW", {"fused": True, "foreach": True}, "command line: optimizer_kwargs: AdamW refuses them: `fused` and `foreach`"),
+        ("AdamW", {"weight_decay": "0.1"}, "command line: optimizer_kwargs: AdamW refuses them: "),
+        ("AdamW8bit", {"betas": [2.0, 0.9]}, "command line: optimizer_kwargs: AdamW8bit refuses them: "),
+        ("AdamW", {"capturable": True}, "command line: optimizer_kwargs.capturable: unknown argument of AdamW"),
+        ("LoraPlus", {"ratio": 3}, "command line: optimizer_kwargs.ratio: unknown argument of LoraPlus"),
+    ],
+)  # fmt: skip
+def test_what_an_optimizer_refuses_is_told_before_anything_is_loaded(name, kwargs, message):
+    params = with_optimizer(name, **kwargs)
+    layers = [Layer("file", {"optimizer_type": name}), Layer("command line", {"optimizer_kwargs": kwargs})]
+    with pytest.raises(UserError) as caught:
+        check_optimizer(params, "test", layers)
+    assert message in str(caught.value)
+    with pytest.raises(UserError, match="^test: optimizer_"):
+        check_optimizer(params, "test")
+
+
+def test_memory_that_does_not_suffice_is_not_the_optimizers_refusal(lora_model, monkeypatch):
+    def exhausted(*_, **__):
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr("harness.optimizers._construct", exhausted)
+    with pytest.raises(torch.OutOfMemoryError):
+        build_optimizer(lora_model, with_optimizer("AdamW"), "test")
 
 
 @pytest.mark.parametrize(
