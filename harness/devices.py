@@ -7,7 +7,7 @@ from types import ModuleType
 
 import torch
 
-from harness.errors import UserError
+from harness.errors import UserError, one_line
 
 log = logging.getLogger("run")
 
@@ -48,12 +48,16 @@ def choose_device(name: str | None, touch: bool = True) -> torch.device:
         UserError: there is no such device, or it cannot be used.
     """
     try:
-        device = torch.device(name) if name else torch.accelerator.current_accelerator(check_available=True)
+        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        device = torch.device(name) if name else accelerator or torch.device("cpu")
         if touch:
-            torch.empty(1, device=device or "cpu")
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f"--device: {name} cannot be used here: {str(error).splitlines()[0]}") from None
-    device = device or torch.device("cpu")
+            torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, ImportError) as error:
+        reason = one_line(error).partition(". ")[0]
+        raise UserError(f"--device: {name} cannot be used here: {reason}") from None
+    kinds = ["cpu", *([accelerator.type] if accelerator else [])]
+    if device.type not in kinds:  # meta can be allocated on, and holds nothing
+        raise UserError(f"--device: {name} cannot be used here: expected {' or '.join(kinds)}")
     if device.index is not None and device.type != "cpu":
         torch.accelerator.set_device_index(device.index)  # synchronization and events act on the current device
     return device

@@ -12,11 +12,12 @@ from harness.experiment import ROOT
 # From the bottom up; a module may import from lower layers and from its own. A name stands for a module or a folder.
 LAYERS = [
     {"errors"},
+    {"files"},
     {"params"},
     {"overlay"},
     {"experiment"},
     {"arguments", "result"},
-    {"adapter_config", "devices", "hub", "batches", "merging", "precision", "optimizers", "architecture"},
+    {"adapter_values", "adapter_fit", "adapter_config", "devices", "hub", "batches", "merging", "precision", "optimizers", "architecture"},
     {"task", "models", "adapter", "scoring", "rouge"},
     {"text", "measure"},
     {"workloads"},
@@ -25,8 +26,8 @@ LAYERS = [
     {"modes"},
     {"run"},
 ]
-BESIDE = {"dashboard": {"result", "experiment", "params", "overlay", "errors", "dashboard"},
-          "app": {"dashboard", "result", "experiment", "errors"}}  # fmt: skip
+BESIDE = {"dashboard": {"result", "experiment", "params", "overlay", "errors", "files", "dashboard"},
+          "app": {"dashboard", "result", "experiment", "errors", "files"}}  # fmt: skip
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 
