@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.errors import UserError
+from harness.errors import UserError, run_command
 from harness.experiment import ROOT
 
 
@@ -34,12 +34,13 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def start(arguments: argparse.Namespace) -> None:
+def start(argv: Sequence[str] | None) -> None:
     """Reads the results and serves the dashboard until it is interrupted.
 
     Raises:
         UserError: a path does not exist, or the port is taken.
     """
+    arguments = parse_arguments(argv)
     paths = arguments.results or [ROOT / "results"]
     for path in arguments.results or []:
         if not path.exists():
@@ -62,12 +63,7 @@ def start(arguments: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serves the dashboard and returns the exit code."""
-    try:
-        start(parse_arguments(argv))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run_command(start, argv)
 
 
 if __name__ == "__main__":

@@ -18,17 +18,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
+import msgspec
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from harness.dashboard.experiments import by_experiment, fill_intervals  # noqa: E402
 from harness.dashboard.export import to_csv  # noqa: E402
 from harness.dashboard.filters import Filter, apply  # noqa: E402
-from harness.dashboard.load import load  # noqa: E402
 from harness.dashboard.notices import notices  # noqa: E402
-from harness.dashboard.pareto import front  # noqa: E402
+from harness.result.experiments import by_experiment, fill_intervals  # noqa: E402
+from harness.result.frame import to_frame  # noqa: E402
+from harness.result.pareto import front  # noqa: E402
+from harness.result.read import read_results  # noqa: E402
 
 TEMPLATES = (
     "results/MetaMathQA/cpu-x86-64/lora--embedded-llama-rank8--seed0.json",
@@ -50,14 +51,14 @@ def write_results(folder: Path, count: int, seeds: int, items: int | None = None
     `items` scores by test item, as many as the template has where it is None.
     """
     draw = random.Random(0)
-    templates = [orjson.loads((ROOT / path).read_bytes()) for path in TEMPLATES]
+    templates = [msgspec.json.decode((ROOT / path).read_bytes()) for path in TEMPLATES]
     for number in range(count):
         experiment, seed = divmod(number, seeds)
         template = templates[experiment % len(templates)]
         data = _varied(copy.deepcopy(template), experiment, seed, draw, items)
         target = folder / data["task"]["name"] / data["hardware"]["slug"] / f"{number}.json"
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(orjson.dumps(data, option=orjson.OPT_INDENT_2))
+        target.write_bytes(msgspec.json.format(msgspec.json.encode(data)))
 
 
 def _varied(data: dict, experiment: int, seed: int, draw: random.Random, items: int | None) -> dict:
@@ -109,10 +110,10 @@ def benchmark(count: int, seeds: int, rounds: int, items: int | None = None) -> 
         write_results(Path(name), count, seeds, items)
         size = sum(path.stat().st_size for path in Path(name).rglob("*.json"))
         seconds: dict[str, Seconds] = {}
-        seconds["read the files"], loaded = measure(lambda: load([Path(name)]), rounds)
-    if loaded.skipped or len(loaded.runs) != count:
-        raise SystemExit(f"{len(loaded.runs)} of {count} read; first one skipped: {loaded.skipped[:1]}")
-    seconds["take seeds together"], experiments = measure(lambda: by_experiment(loaded.runs), rounds)
+        seconds["read the files"], found = measure(lambda: read_results([Path(name)]), rounds)
+    if found.skipped or len(found.records) != count:
+        raise SystemExit(f"{len(found.records)} of {count} read; first one skipped: {found.skipped[:1]}")
+    seconds["take seeds together"], experiments = measure(lambda: by_experiment(to_frame(found.records)), rounds)
     seconds["load: both"] = seconds["read the files"] + seconds["take seeds together"]
     for name, filter in FILTERS.items():
         seconds[f"filter by {name}"], shown = measure(lambda filter=filter: apply(experiments, filter), rounds)

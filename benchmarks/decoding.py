@@ -9,8 +9,8 @@ import torch
 
 import run as runner
 from benchmarks.training import EXPERIMENT
+from harness.devices import synchronize
 from harness.experiment import find_experiment, read_experiment
-from harness.measure.meters import synchronize
 from harness.text.generation import generate, greedy_config
 
 

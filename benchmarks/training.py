@@ -13,11 +13,13 @@ import torch
 from transformers import DataCollatorForSeq2Seq, Trainer, TrainerCallback, TrainingArguments
 
 import run as runner
-from harness.batches import IGNORED, collate, effective_batches
+from harness.batches import effective_batches
+from harness.devices import synchronize
 from harness.experiment import find_experiment, read_experiment
-from harness.measure.meters import Window, synchronize
+from harness.measure.timer import Window
 from harness.measure.training_log import TrainingLog
 from harness.result.schema import MemoryParts
+from harness.text.encoding import IGNORED, collate
 
 EXPERIMENT = "method_comparison/MetaMathQA/experiments/lora/embedded-llama-rank8"  # r 8 on every linear layer
 
@@ -99,7 +101,7 @@ def train_ours(arena: Arena, compiled: bool = False) -> float:
         patch.object(runner, "validate", lambda _: watch.tick()),  # follows the last step
     ):
         runner.train(current)
-    return watch.rate([batch.tokens for batch in arena.batches])
+    return watch.rate([batch.work for batch in arena.batches])
 
 
 class _NoMeter:
@@ -147,7 +149,7 @@ def train_bare(arena: Arena) -> float:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         watch.tick()
-    return watch.rate([batch.tokens for batch in arena.batches])
+    return watch.rate([batch.work for batch in arena.batches])
 
 
 class _Ticker(TrainerCallback):

@@ -4,6 +4,7 @@ PEFT itself ignores unknown keys, does not check types, and some of its fields i
 another model. None of that may happen because of a pull request (DESIGN, "Untrusted input").
 """
 
+import copy
 import dataclasses
 import json
 import re
@@ -18,6 +19,7 @@ from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import UserError, did_you_mean
+from harness.experiment import Experiment
 from harness.params import TrainingParams
 
 # Methods that need more than a base model and text, with what they need.
@@ -205,3 +207,35 @@ for form in forms:
 def one_line(error: BaseException) -> str:
     """The message of an exception without line breaks, or its type where it has none."""
     return re.sub(r"\s+", " ", str(error)).strip() or type(error).__name__
+
+
+class Adapter:
+    """A checked adapter_config.json: built once, its expressions tried once."""
+
+    def __init__(self, values: dict[str, Any], where: str, params: TrainingParams) -> None:
+        self.values, self.where = values, where
+        self.config = build_adapter_config(values, where, params)
+        self._fits = False
+
+    def check_fits(self, module_names: Iterable[str]) -> None:
+        """Tries expressions and names against the modules of the base model, the first time it is asked."""
+        if not self._fits:
+            names = list(module_names)
+            check_patterns(self.values, names, self.where)
+            check_modules(self.values, names, self.where)
+            self._fits = True
+
+    def check_steps(self, steps: int) -> None:
+        """AdaLoRA plans its ranks for so many optimizer steps."""
+        _check_steps(self.values, self.where, steps)
+
+    def fresh(self) -> PeftConfig:
+        """A copy of the config, since attaching fills in some of its fields."""
+        return copy.deepcopy(self.config)
+
+
+def read_adapter(experiment: Experiment) -> Adapter | None:
+    """The experiment's adapter config, checked and built; None for full fine-tuning."""
+    if experiment.adapter_config is None:
+        return None
+    return Adapter(experiment.adapter_config, experiment.adapter_config_path, experiment.params)

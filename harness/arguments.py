@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +63,17 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="show what the libraries have to say")
     arguments = parser.parse_args(argv)
-    arguments.given = list(sys.argv[1:] if argv is None else argv)
+    arguments.flags = _flags(arguments)
     arguments.overrides = _nest(arguments.settings)
     return arguments
+
+
+def _flags(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """What does not say which run it is, and is passed on to the process of each subset."""
+    device = ["--device", arguments.device] if arguments.device else []
+    switches = {"--overwrite": arguments.overwrite, "--skip-existing": arguments.skip_existing,
+                "--verbose": arguments.verbose}  # fmt: skip
+    return (*device, *(name for name, given in switches.items() if given))
 
 
 def _natural(text: str) -> int:

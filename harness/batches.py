@@ -1,103 +1,33 @@
-"""From rows to batches: tokenize, order, bucket by length, pad and label."""
+"""From samples to batches, whatever they are made of: order, bucket by length, cut into optimizer steps."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 
 import torch
-from transformers import PreTrainedTokenizerBase
 
 from harness.params import TrainingParams
-from harness.task import Row
 
 BUCKET_BATCHES = 20  # batches sorted by length together; published runs use the same number
-IGNORED = -100  # the label that PyTorch's cross entropy leaves out
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One tokenized row. The target ends with the end-of-sequence token, whatever had to be cut."""
-
-    prompt: list[int]
-    target: list[int]
-    truncated: bool = False
-
-    def __len__(self) -> int:
-        return len(self.prompt) + len(self.target)
-
-
-@dataclass
 class Batch:
     """Tensors for one forward pass, and what they count.
 
-    inputs: model arguments; `input_ids`, `attention_mask` (batch, length) and `labels` (batch, label length).
-    counted: tokens that the loss counts.
-    tokens: non-padding tokens, of encoder and decoder together.
+    inputs: arguments of the workload's loss.
+    rows: samples in the batch.
+    counted: weight of the batch's mean loss beside the other micro-batches' of its step; text: tokens counted.
+    work: units of work in the sense of the workload; text: non-padding tokens, of encoder and decoder together.
     """
 
     inputs: dict[str, torch.Tensor]
+    rows: int
     counted: int
-    tokens: int
-
-    @property
-    def samples(self) -> int:
-        """Rows of the batch."""
-        return len(self.inputs["input_ids"])
+    work: int
 
     def to(self, device: torch.device) -> dict[str, torch.Tensor]:
         """The inputs on the device, copied without waiting for it."""
         return {name: tensor.to(device, non_blocking=True) for name, tensor in self.inputs.items()}
-
-
-class Encoder:
-    """Turns rows into samples.
-
-    An encoder-decoder model's prompt has max_seq_length tokens to itself. A causal model's shares them with the
-    target, for which max_target_length is kept free, in training and evaluation alike; without that, training keeps
-    free what the target takes.
-    """
-
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, params: TrainingParams, is_encoder_decoder: bool) -> None:
-        self.tokenizer = tokenizer
-        self.params = params
-        self.is_encoder_decoder = is_encoder_decoder
-        self.prefix, self.suffix = params.query_template.split("{query}")
-
-    def encode(self, row: Row) -> Sample:
-        """Tokens of one row for training, cut to max_seq_length (and max_target_length) with the end token kept."""
-        separator = "" if self.is_encoder_decoder else " "
-        target = self.tokenizer(separator + row.target, add_special_tokens=False)["input_ids"]
-        longest = None if self.is_encoder_decoder else self.params.max_seq_length - 1
-        limit = self.params.max_target_length or longest
-        target_cut = target if limit is None else target[: limit - 1]
-        room = None
-        if not self.is_encoder_decoder and self.params.max_target_length is None:
-            room = max(self.params.max_seq_length - len(target_cut) - 1, 1)
-        prompt, prompt_truncated = self.encode_prompt(row.prompt, room)
-        truncated = prompt_truncated or len(target_cut) < len(target)
-        return Sample(prompt, target_cut + [self.tokenizer.eos_token_id], truncated)
-
-    def encode_prompt(self, query: str, limit: int | None = None) -> tuple[list[int], bool]:
-        """Tokens of a prompt in its template, at most `limit`, and whether it was cut.
-
-        By default the limit is max_seq_length, less max_target_length for a causal model that has one.
-
-        What is cut is the end of the query, so that the template's words after it remain.
-        """
-        if limit is None:
-            kept_free = 0 if self.is_encoder_decoder else self.params.max_target_length or 0
-            limit = self.params.max_seq_length - kept_free
-        text = self.prefix + query + self.suffix
-        encoding = self.tokenizer(text, return_offsets_mapping=True)
-        ids = list(encoding["input_ids"])
-        excess = len(ids) - limit
-        if excess <= 0:
-            return ids, False
-        end = len(self.prefix) + len(query)
-        within = [
-            i for i, (start, stop) in enumerate(encoding["offset_mapping"]) if len(self.prefix) <= start < stop <= end
-        ]
-        drop = set(within[max(len(within) - excess, 0) :])
-        return [token for i, token in enumerate(ids) if i not in drop][-limit:], True
 
 
 def epoch_order(rows: int, seed: int, epoch: int) -> list[int]:
@@ -107,7 +37,7 @@ def epoch_order(rows: int, seed: int, epoch: int) -> list[int]:
 
 
 def needed_rows(rows: int, seed: int, samples: int) -> list[int]:
-    """Indices that a run over `samples` samples will see, so that only those are tokenized; sorted."""
+    """Indices that a run over `samples` samples will see, so that only those are encoded; sorted."""
     return list(range(rows)) if samples >= rows else sorted(epoch_order(rows, seed, 0)[:samples])
 
 
@@ -118,7 +48,7 @@ def bucketed(order: Sequence[int], lengths: Mapping[int, int], batch_size: int, 
 
     Args:
         order: the epoch's permutation.
-        lengths: tokens of each sample by index.
+        lengths: length of each sample by index.
         batch_size: samples per batch; only the epoch's last batch may have fewer.
         seed: of the shuffle of batches.
     """
@@ -134,13 +64,13 @@ def bucketed(order: Sequence[int], lengths: Mapping[int, int], batch_size: int, 
         yield sorted(order[whole:], key=lambda index: lengths[index])
 
 
-def effective_batches(samples: dict[int, Sample], rows: int, params: TrainingParams) -> Iterator[list[list[Sample]]]:
+def effective_batches(samples: Mapping[int, Sized], rows: int, params: TrainingParams) -> Iterator[list[list[Sized]]]:
     """Endless stream of optimizer steps, each a list of micro-batches; a new, reshuffled epoch starts where one ends.
 
     The samples of a step do not depend on how batch_size * gradient_accumulation_steps is divided.
 
     Args:
-        samples: tokenized rows by index; must hold what `needed_rows` names.
+        samples: encoded rows by index; must hold what `needed_rows` names.
         rows: size of the training split.
         params: batch sizes and seed.
     """
@@ -153,38 +83,3 @@ def effective_batches(samples: dict[int, Sample], rows: int, params: TrainingPar
             chosen = [samples[index] for index in indices]
             yield [chosen[i : i + params.batch_size] for i in range(0, len(chosen), params.batch_size)]
         epoch += 1
-
-
-def collate(samples: Sequence[Sample], pad_token_id: int, loss_on: str, is_encoder_decoder: bool) -> Batch:
-    """Pads to the longest sample, on the right, and labels what the loss counts.
-
-    Causal: input is prompt and target; the first token is never counted, since nothing predicts it. Encoder-decoder:
-    the prompt goes to the encoder, the target is the labels, and loss_on must be "target".
-    """
-    if is_encoder_decoder:
-        if loss_on != "target":
-            raise ValueError('loss_on: "all" needs a causal model; an encoder-decoder model is trained on "target"')
-        inputs = [sample.prompt for sample in samples]
-        labels = [sample.target for sample in samples]
-    else:
-        inputs = [sample.prompt + sample.target for sample in samples]
-        skipped = [1 if loss_on == "all" else max(len(sample.prompt), 1) for sample in samples]
-        labels = [[IGNORED] * skip + ids[skip:] for skip, ids in zip(skipped, inputs, strict=True)]
-    counted = sum(label != IGNORED for row in labels for label in row)
-    tokens = sum(map(len, inputs)) + (sum(map(len, labels)) if is_encoder_decoder else 0)
-    tensors = {
-        "input_ids": pad(inputs, pad_token_id),
-        "attention_mask": pad([[1] * len(ids) for ids in inputs], 0),
-        "labels": pad(labels, IGNORED),
-    }
-    return Batch(tensors, counted, tokens)
-
-
-def pad(rows: Sequence[Sequence[int]], value: int, side: str = "right") -> torch.Tensor:
-    """Stacks rows of unequal length into (rows, longest) int64, filled with `value` on the given side."""
-    longest = max(map(len, rows))
-    filled = [
-        [*row, *[value] * (longest - len(row))] if side == "right" else [*[value] * (longest - len(row)), *row]
-        for row in rows
-    ]
-    return torch.tensor(filled, dtype=torch.long)

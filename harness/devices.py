@@ -1,11 +1,15 @@
 """Which device a run uses, and how to tell that its memory is used up."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 
 import torch
 
 from harness.errors import UserError
+
+log = logging.getLogger("run")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -53,3 +57,26 @@ def choose_device(name: str | None, touch: bool = True) -> torch.device:
     if device.index is not None and device.type != "cpu":
         torch.accelerator.set_device_index(device.index)  # synchronization and events act on the current device
     return device
+
+
+def accelerator_module(device: torch.device) -> ModuleType | None:
+    """torch.cuda, torch.xpu or torch.mps for a device, None for the CPU."""
+    return None if device.type == "cpu" else getattr(torch, device.type)
+
+
+def synchronize(device: torch.device) -> None:
+    """Waits until the device has done everything asked of it."""
+    module = accelerator_module(device)
+    if module is not None:
+        module.synchronize()
+
+
+@contextmanager
+def null_without_memory(figure: str) -> Iterator[None]:
+    """Where the device's memory does not suffice for a figure beside the run's own, the figure stays null."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        log.warning("%s: not enough memory to measure it; it stays null", figure)

@@ -40,6 +40,11 @@ class Experiment:
         """Path from the root, for messages."""
         return f"{display_path(self.folder)}/adapter_config.json"
 
+    @property
+    def params_path(self) -> str:
+        """Path of training_params.json from the root, for messages."""
+        return f"{display_path(self.folder)}/training_params.json"
+
 
 def display_path(path: Path) -> str:
     """The path from the checkout's root where it lies inside, else as it is."""

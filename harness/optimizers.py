@@ -126,3 +126,19 @@ def lr_multiplier(kind: str, warmup_steps: int, steps: int) -> Callable[[int], f
         return 1.0 - progress if kind == "linear" else 1.0
 
     return multiplier
+
+
+def clip(optimizer: torch.optim.Optimizer, largest: float | None) -> None:
+    """Scales the gradients down to the largest norm; None for no clipping."""
+    if largest is not None:
+        # What the optimizer holds now: what is trained may change from step to step.
+        trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        torch.nn.utils.clip_grad_norm_(trained, largest)
+
+
+def step(scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer) -> bool:
+    """Steps, and says whether the optimizer did: float16 gradients that overflowed are not trained on."""
+    scale = scaler.get_scale() if scaler.is_enabled() else None
+    scaler.step(optimizer)
+    scaler.update()
+    return scale is None or scaler.get_scale() >= scale

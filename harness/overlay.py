@@ -1,6 +1,7 @@
 """Parameters come in layers: task defaults ← profile ← experiment ← command line, merged deeply, blamed precisely."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,3 +108,8 @@ def _origin(path: list[str], layers: list[Layer]) -> str:
 
 
 _ABSENT = object()
+
+
+def origin(layers: Sequence[Layer], key: str) -> str:
+    """What messages call the place that a parameter comes from."""
+    return _origin([key], list(layers))

@@ -10,16 +10,17 @@ Nothing is downloaded (harness/profiling.py). A model too large for the device h
 import argparse
 import subprocess
 import sys
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
 from harness.experiment import ROOT, all_experiments, display_path
+from harness.result.comparable import COSTS
 from harness.result.costs import costs_table
-from harness.result.schema import EXIT_CODES, Result
-from harness.result.store import read_result
+from harness.result.read import read_results
+from harness.result.schema import EXIT_CODES
+from harness.result.tables import partition
 
 
 def profile_all(folders: Sequence[Path], extra: Sequence[str]) -> list[str]:
@@ -36,17 +37,18 @@ def profile_all(folders: Sequence[Path], extra: Sequence[str]) -> list[str]:
 
 
 def print_tables(output: Path, pattern: str = "") -> None:
-    """Prints a table for each device and base model that results/profiles/ has profiles of."""
-    groups: dict[tuple[str, str, str, int], list[Result]] = defaultdict(list)
-    for path in sorted((output / "results" / "profiles").glob("*/*.json")):
-        result = read_result(path)
-        config, hardware = result.run_info.train_config, result.hardware
-        device = hardware["accelerator"] or f"{hardware['slug']} ({hardware['cpu']})"
-        task = "/".join(filter(None, (result.task.name, result.task.subset)))
-        if pattern in f"method_comparison/{result.task.name}/experiments/{result.run_info.experiment_name}":
-            groups[task, config["model_id"], device, result.protocol].append(result)
-    for (task, model, device, protocol), profiles in groups.items():
-        print(f"{task}, {model} on {device}, protocol {protocol}, random weights:\n\n{costs_table(profiles)}\n")
+    """Prints a table for whatever has comparable costs in results/profiles/, and on stderr what was left out."""
+    found = read_results([output / "results" / "profiles"])
+    for skipped in found.skipped:
+        print(f"warning: {skipped}", file=sys.stderr)
+    places = ((f"method_comparison/{one['task']}/experiments/{one['experiment']}", one) for one in found.records)
+    shown = [one for place, one in places if one["profile"] and pattern in place]
+    for profiles in partition(shown, COSTS):
+        first = profiles[0]
+        task = "/".join(filter(None, (first["task"], first["subset"])))
+        device = first["accelerator"] or f"{first['hardware']} ({first['cpu']})"
+        print(f"{task}, {first['model']} on {device}, protocol {first['protocol']}, random weights:\n")
+        print(f"{costs_table(profiles)}\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

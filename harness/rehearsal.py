@@ -1,23 +1,30 @@
-"""Rehearsal: proves that an experiment folder works, without GPU, hub or weights."""
+"""What a rehearsal makes of an experiment: its own base model's architecture tried, then a twin on the embedded model.
+
+Only what is bound to the model, its size or the run's length changes, and every change is told.
+"""
 
 import dataclasses
 from typing import Any
 
 from transformers import AutoConfig
 
-from harness.adapter_config import build_adapter_config, check_modules, check_patterns
+from harness.adapter import parameter_counts, wrap
+from harness.adapter_config import Adapter
+from harness.architecture import EMBEDDED, architecture, meta_model, shrunken_model
 from harness.errors import UserError
 from harness.experiment import Experiment
-from harness.models import EMBEDDED, architecture, meta_model, parameter_counts, shrunken_model, wrap_in_adapter
-from harness.overlay import Layer, build_params
+from harness.overlay import Layer, build_params, origin
+from harness.workloads import Workload
 
 STEPS = 3
 ROWS = 8
 READ_FROM_MODEL = ("token_dim", "num_layers", "num_attention_heads")  # unless the config says them
 
 
-def check_architecture(experiment: Experiment) -> tuple[int, int] | None:
-    """Applies the adapter config, unchanged, to its own base model on the meta device.
+def check_architecture(
+    experiment: Experiment, adapter: Adapter | None, workload: type[Workload]
+) -> tuple[int, int] | None:
+    """Applies the adapter, unchanged, to its own base model on the meta device.
 
     Returns:
         trainable and total parameters; None for the few methods that need real weights to begin with, which are tried
@@ -26,28 +33,22 @@ def check_architecture(experiment: Experiment) -> tuple[int, int] | None:
     Raises:
         UserError: the config does not fit the model, or the model's architecture does not ship.
     """
-    where, params = experiment.adapter_config_path, experiment.params
-    model = meta_model(params.model_id, experiment.layers[-1].name)
-    if experiment.adapter_config is None:
+    params = experiment.params
+    config = architecture(params.model_id, origin(experiment.layers, "model_id"))
+    kind, task_type = workload.auto_class(config), workload.task_type(config)
+    model = meta_model(kind, config)
+    if adapter is None:
         return parameter_counts(model)
-    config = build_adapter_config(experiment.adapter_config, where, params)
-    names = [name for name, _ in model.named_modules()]
-    check_patterns(experiment.adapter_config, names, where)
-    check_modules(experiment.adapter_config, names, where)
+    adapter.check_fits(name for name, _ in model.named_modules())
     try:
-        return parameter_counts(wrap_in_adapter(model, config, params.autocast_adapter_dtype, where, on_meta=True))
+        return parameter_counts(wrap(model, adapter, params, task_type, on_meta=True))
     except (UserError, RuntimeError) as error:
-        return _check_with_weights(experiment, error)
-
-
-def _check_with_weights(experiment: Experiment, on_meta: Exception) -> None:
-    """Some methods compute with the weights when they attach; what fails there too is the config's fault."""
-    where, params = experiment.adapter_config_path, experiment.params
-    config = build_adapter_config(experiment.adapter_config, where, params)
-    try:
-        wrap_in_adapter(shrunken_model(params.model_id, where), config, params.autocast_adapter_dtype, where)
-    except (UserError, RuntimeError):
-        raise on_meta from None
+        # Some methods compute with the weights when they attach; what fails there too is the config's fault.
+        try:
+            wrap(shrunken_model(kind, config), adapter, params, task_type)
+        except (UserError, RuntimeError):
+            raise error from None
+    return None
 
 
 def rehearsal_of(experiment: Experiment) -> tuple[Experiment, list[str]]:
@@ -59,7 +60,7 @@ def rehearsal_of(experiment: Experiment) -> tuple[Experiment, list[str]]:
         the experiment to run, and a line for each change.
     """
     params = experiment.params
-    real = architecture(params.model_id, experiment.layers[-1].name)
+    real = architecture(params.model_id, origin(experiment.layers, "model_id"))
     embedded_id, tiny = _embedded_twin(real)
     longest = tiny.n_positions if tiny.is_encoder_decoder else tiny.max_position_embeddings
     shortened = {

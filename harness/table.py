@@ -1,6 +1,53 @@
-"""`python -m harness.table <Task>`: the Markdown tables of a task's results; harness/result/tables.py makes them."""
+"""The Markdown tables of a task's results.
 
-from harness.result.tables import main
+    python -m harness.table <Task> embedded
+
+prints the results whose experiment (<method>/<name>) contains "embedded", best first, those in results/ that are not
+committed included; with --costs, what each of them costs. What may be compared shares a table, nothing else does
+(harness/result/comparable.py); subsets have tables of their own, and one more has their means.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from harness.errors import UserError, run_command
+from harness.experiment import ROOT
+from harness.result.comparable import unranked
+from harness.result.read import read_results
+from harness.result.tables import task_tables
+
+
+def start(argv: Sequence[str] | None) -> None:
+    """Prints the tables, and on stderr which files were left out and why.
+
+    Raises:
+        UserError: nothing matches.
+    """
+    parser = argparse.ArgumentParser(prog="python -m harness.table", description=__doc__.splitlines()[0])
+    parser.add_argument("task")
+    parser.add_argument("pattern", nargs="?", default="", help="part of the experiment's name")
+    parser.add_argument("--costs", action="store_true", help="memory, speed, storage and inference instead of scores")
+    arguments = parser.parse_args(argv)
+    found = read_results([ROOT / "results" / arguments.task], arguments.task)
+    for skipped in found.skipped:
+        print(f"warning: {skipped}", file=sys.stderr)
+    records = [record for record in found.records if arguments.pattern in record["experiment"]]
+    shown = []
+    for record in sorted(records, key=lambda one: one["source"]):
+        if reason := unranked(record):
+            print(f"warning: {record['source']} left out: {reason}", file=sys.stderr)
+        else:
+            shown.append(record)
+    if not shown:
+        raise UserError(f"no results of {arguments.task} match; run an experiment first: python run.py --help")
+    print(task_tables(shown, arguments.costs) + "\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Prints the tables and returns the exit code."""
+    return run_command(start, argv)
+
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -2,12 +2,13 @@
 
 import hashlib
 import importlib.util
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from harness.errors import UserError, did_you_mean
+from harness.result.provenance import file_fingerprint
 
 Source = Literal["hub", "embedded"]
 
@@ -72,23 +73,30 @@ class TokenLengths:
     longest_target: int
 
 
-class Task(Protocol):
-    """The names that data.py defines. `DATASETS` lists everything loaded from the hub, by a short name.
+@dataclass(frozen=True)
+class Task:
+    """A task's data.py, with a default for everything that it may leave out."""
 
-    Three more are optional. `SUBSETS: tuple[str, ...]` names parts of the task, each with a run and a result of its
-    own; load_splits(source, subset) is then told which. `summarize(predictions, references) -> dict[str, float]` gives
-    further figures of the whole test split, by name. `TOKEN_LENGTHS: dict[str | None, TokenLengths]`, by subset (None
-    for a task without any), lets `--profile` draw samples of the task's lengths.
-    """
+    name: str
+    path: Path
+    metric: Metric
+    datasets: dict[str, HubDataset]
+    load_splits: Callable[[Source, str | None], Splits]
+    score: Callable[[str, str], Score]
+    subsets: tuple[str, ...] = ()
+    summarize: Callable[[Sequence[str], Sequence[str]], dict[str, float]] | None = None
+    token_lengths: dict[str | None, TokenLengths] = field(default_factory=dict)
+    workload: str = "text"
 
-    METRIC: Metric
-    DATASETS: dict[str, HubDataset]
+    @property
+    def where(self) -> str:
+        """The path of data.py, for messages."""
+        return f"{self.path.parents[1].name}/{self.name}/data.py"
 
-    def load_splits(self, source: Source) -> Splits:
-        """All three splits as text: from the hub, or "embedded", made by code without network (for rehearsals)."""
-
-    def score(self, prediction: str, reference: str) -> Score:
-        """Scores one decoded prediction, as the model wrote it, against a row's reference."""
+    @property
+    def fingerprint(self) -> str:
+        """Of the code that scores."""
+        return file_fingerprint(self.path)
 
 
 def load_task(task_folder: Path) -> Task:
@@ -107,7 +115,18 @@ def load_task(task_folder: Path) -> Task:
     for name in ("METRIC", "DATASETS", "load_splits", "score"):
         if not hasattr(module, name):
             raise UserError(f"{where}: {name}: missing; define it as harness/task.py describes")
-    return module
+    subsets = getattr(module, "SUBSETS", ())
+    return Task(
+        task_folder.name,
+        path,
+        module.METRIC,
+        module.DATASETS,
+        module.load_splits if subsets else lambda source, subset: module.load_splits(source),
+        module.score,
+        subsets,
+        getattr(module, "summarize", None),
+        getattr(module, "TOKEN_LENGTHS", {}),
+    )
 
 
 def choose_subsets(task: Task, wanted: str | None, task_name: str) -> tuple[str | None, ...]:
@@ -116,7 +135,7 @@ def choose_subsets(task: Task, wanted: str | None, task_name: str) -> tuple[str 
     Raises:
         UserError: the task has no such subset.
     """
-    known = getattr(task, "SUBSETS", ())
+    known = task.subsets
     if wanted is None:
         return tuple(known) or (None,)
     if wanted not in known:
@@ -131,8 +150,8 @@ def load_splits(task: Task, source: Source, subset: str | None) -> Splits:
     Raises:
         UserError: a split is empty, holds something that is no Row, or shares a source item with another.
     """
-    splits = task.load_splits(source) if subset is None else task.load_splits(source, subset)
-    where = f"{task.__name__.removesuffix('_data')}/data.py: load_splits"
+    splits = task.load_splits(source, subset)
+    where = f"{task.where}: load_splits"
     if not isinstance(splits, Splits):
         raise UserError(f"{where}: expected harness.task.Splits, got {type(splits).__name__}")
     sources = {}

@@ -1,5 +1,6 @@
 """What the tests share: one torch thread each, small splits, and a way to run run.py inside the test's process."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 import run
+from harness.arguments import parse_arguments
 from harness.experiment import ROOT, find_experiment
 from harness.task import Splits
 
@@ -34,12 +36,11 @@ def small_splits(monkeypatch):
         task = load_task(folder)
         load_splits = task.load_splits
 
-        def load_small_splits(*source):
-            splits = load_splits(*source)
+        def load_small_splits(source, subset):
+            splits = load_splits(source, subset)
             return Splits(splits.train[:200], splits.valid[:8], splits.test[:8])
 
-        task.load_splits = load_small_splits
-        return task
+        return dataclasses.replace(task, load_splits=load_small_splits)
 
     monkeypatch.setattr(run, "load_task", load_small_task)
 
@@ -65,10 +66,8 @@ def run_main(tmp_path, small_splits):
 
     def call(experiment=LORA, *arguments, fast=True, output=None) -> Outcome:
         output = output or tmp_path / f"output{len(list(tmp_path.glob('output*')))}"
-        code = run.main(
-            [str(experiment), "--device", "cpu", "--output", str(output), *(FAST if fast else []), *arguments]
-        )
-        return Outcome(code, output)
+        given = ["--device", "cpu", "--output", str(output), *(FAST if fast else []), *arguments]
+        return Outcome(run.main(parse_arguments([str(experiment), *given])), output)
 
     return call
 

@@ -5,6 +5,7 @@ import json
 import pytest
 from conftest import FAST
 
+from harness.arguments import parse_arguments
 from harness.experiment import ROOT
 
 LORA = {"peft_type": "LORA", "r": 4, "target_modules": ["q_proj"]}
@@ -137,8 +138,7 @@ def test_two_dashes_in_a_name(write_experiment, run_main, capsys):
 def test_mistakes_on_the_command_line(arguments, message, run_main, capsys):
     import run
 
-    code = run.main(
-        [str(ROOT / "method_comparison/MetaMathQA/experiments/lora/embedded-llama-rank8"), *FAST, *arguments]
-    )
+    folder = ROOT / "method_comparison/MetaMathQA/experiments/lora/embedded-llama-rank8"
+    code = run.main(parse_arguments([str(folder), *FAST, *arguments]))
     assert code == 2
     assert message in capsys.readouterr().err

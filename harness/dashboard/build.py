@@ -21,7 +21,6 @@ from harness.dashboard.choices import (
     seed_choices,
     selected,
 )
-from harness.dashboard.columns import COLUMNS, Column, directed
 from harness.dashboard.header import FILTERED, TITLE, Header, first_result
 from harness.dashboard.markup import Safe
 from harness.dashboard.saved import saved_file
@@ -34,6 +33,7 @@ from harness.dashboard.tab_findings import FindingsTab
 from harness.dashboard.tab_results import ResultsTab
 from harness.dashboard.tab_tradeoffs import TradeoffsTab
 from harness.dashboard.theme import COPY_LINK, ON_LOAD, SAVE_FILE, SHOW_LINK, TOGGLE_THEME
+from harness.result.columns import COLUMNS, Column, directed
 
 LABELS = {
     "results": "Results", "tradeoffs": "Trade-offs", "experiment": "Experiment", "compare": "Compare",
@@ -209,7 +209,7 @@ def opened(view: View, what: Mapping[str, Any]) -> View:
 
 def clicked_head(view: View, column: Column, higher: bool) -> View:
     """Sorted by the column, best first; the other way round where it is sorted by it already."""
-    best_first = column.kind == "text" or directed(column, higher).better == "lower"
+    best_first = column.unit == "text" or directed(column, higher).better == "lower"
     if column.key == (view.sort or "score"):
         ascending = not (view.ascending if view.sort else best_first)
     else:

@@ -13,12 +13,15 @@ from typing import Any
 
 import pandas
 
-from harness.dashboard.columns import COLUMNS, METRICS
-from harness.dashboard.experiments import by_experiment
-from harness.dashboard.load import Skipped, load
 from harness.dashboard.needs import FAMILIES, INFERENCE, PRIORITIES
 from harness.dashboard.state import View
-from harness.dashboard.ties import BEST
+from harness.result.columns import COLUMNS, METRICS
+from harness.result.comparable import MACHINE
+from harness.result.experiments import by_experiment
+from harness.result.files import Skipped
+from harness.result.frame import to_frame
+from harness.result.read import read_results
+from harness.result.ties import BEST
 
 Choices = list[tuple[str, str]]  # label and value
 PROFILE = "profiles:"
@@ -38,13 +41,14 @@ class Data:
 
 def read_data(paths: Sequence[Path], task: str | None = None) -> Data:
     """Reads every result under the paths, and gives each row of experiments the keys of its part and of itself."""
-    loaded = load(paths, task)
-    experiments = by_experiment(loaded.runs).sort_values("ranked", ascending=False, kind="stable", ignore_index=True)
+    found = read_results(paths, task)
+    runs = to_frame(found.records)
+    experiments = by_experiment(runs).sort_values("ranked", ascending=False, kind="stable", ignore_index=True)
     rows = list(experiments[["task", "subset", "profile", "model", "experiment", "hardware", "protocol"]].itertuples())
     experiments["part"] = pandas.Series([task_key(row.task, row.subset, row.profile) for row in rows], dtype="str")
     experiments["key"] = pandas.Series(_keys(experiments["part"], rows), dtype="str")
     experiments["best"] = experiments["tie"] == BEST
-    return Data(tuple(paths), loaded.runs, experiments, tuple(loaded.skipped), loaded.seconds)
+    return Data(tuple(paths), runs, experiments, tuple(found.skipped), found.seconds)
 
 
 def task_key(task: str, subset: str, profile: bool) -> str:
@@ -142,9 +146,9 @@ def higher_is_better(frame: pandas.DataFrame) -> bool:
 
 
 def row_choices(frame: pandas.DataFrame) -> Choices:
-    """The rows of a selection by name; hardware and protocol only where they tell rows apart."""
-    apart = [key for key in ("hardware", "protocol") if frame[key].nunique() > 1]
-    rows = frame[["experiment", "key", "hardware", "protocol", "status"]].sort_values(["experiment", "key"])
+    """The rows of a selection by name; machine and protocol only where they tell rows apart."""
+    apart = [key for key in (*MACHINE, "protocol") if frame[key].nunique() > 1]
+    rows = frame[["experiment", "key", *MACHINE, "protocol", "status"]].sort_values(["experiment", "key"])
     return [(_label(row, apart), row["key"]) for row in rows.to_dict("records")]
 
 

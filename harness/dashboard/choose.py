@@ -1,7 +1,7 @@
 """Which method for me? Experiments ranked from measurements, with why each was kept or dropped.
 
-Every group of comparable experiments has a ranking of its own. What nothing was measured on gets the field's rules of
-thumb (harness/dashboard/rules.py), labelled as such.
+Every group of experiments with comparable costs has a ranking of its own. What nothing was measured on gets the
+field's rules of thumb (harness/dashboard/rules.py), labelled as such.
 """
 
 from dataclasses import replace
@@ -11,11 +11,11 @@ import pandas
 from harness.dashboard.advice import Advice, Choice, Place, Ranking
 from harness.dashboard.constraints import check
 from harness.dashboard.evidence import group_label
-from harness.dashboard.experiments import fill_intervals
 from harness.dashboard.needs import Needs
 from harness.dashboard.order import Entrant, Runs, figure, in_order, missing, ties_with_best
 from harness.dashboard.remarks import asked, on_all, on_group
 from harness.dashboard.rules import Situation, room, rules_for
+from harness.result.experiments import fill_intervals
 
 INTERVALS = 30  # bootstrap intervals take a tenth of a second each: those of the first places are computed
 
@@ -24,7 +24,7 @@ def advise(experiments: pandas.DataFrame, needs: Needs, runs: pandas.DataFrame) 
     """Ranks what was measured, by what is needed; the frames are those of by_experiment and of the loaded runs."""
     rows = asked(experiments, needs)
     by_source = Runs(runs)
-    parts = sorted(rows.groupby("group", sort=True), key=lambda part: bool(part[1]["profile"].iloc[0]))
+    parts = sorted(rows.groupby("cost_group", sort=True), key=lambda part: bool(part[1]["profile"].iloc[0]))
     rankings = tuple(_ranking(str(name), part, needs, by_source) for name, part in parts)
     answered = any(one.rank is not None for ranking in rankings for one in ranking.kept)
     measured = rows[rows["status"].eq("success")]

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy
 import pandas
 
-from harness.dashboard.columns import COLUMNS, format_value, human_seconds
 from harness.dashboard.evidence import plain
 from harness.dashboard.needs import Needs
-from harness.result.units import human_bytes
+from harness.result.columns import COLUMNS, format_value
+from harness.result.units import human_bytes, human_seconds
 
 FULL = plain("full-finetuning")
 SHARED = "not measured: times, since another process used the same GPU"

@@ -8,18 +8,17 @@ from typing import Any
 import pandas
 from pydantic import BaseModel
 
-from harness.dashboard.fields import StrangeResult
-from harness.dashboard.load import read
 from harness.errors import UserError
 from harness.experiment import CONTENT, ROOT, read_json
 from harness.params import GenerationKwargs, TrainingParams
+from harness.result.files import UnreadableError, read_object
 
 LONGEST_LOG = 5000  # lines of a training log that are drawn
 ABSENT = object()
 
 
 @dataclass(frozen=True)
-class Run:
+class RunFile:
     """One result file: its path from the root, its seed and its whole content; `problem` where it cannot be read."""
 
     source: str
@@ -50,17 +49,17 @@ class Run:
         return value
 
 
-def runs_of_row(row: pandas.Series) -> list[Run]:
+def runs_of_row(row: pandas.Series) -> list[RunFile]:
     """The runs of a row of the experiments, in the order of their seeds."""
     return [_read(source, seed) for source, seed in row["runs"]]
 
 
 @functools.lru_cache(maxsize=64)
-def _read(source: str, seed: int | None) -> Run:
+def _read(source: str, seed: int | None) -> RunFile:
     try:
-        return Run(source, seed, read(Path(ROOT, source)))
-    except StrangeResult as error:  # it was readable when the page started
-        return Run(source, seed, {}, f"{source}: {error}")
+        return RunFile(source, seed, read_object(Path(ROOT, source)))
+    except UnreadableError as error:  # it was readable when the page started
+        return RunFile(source, seed, {}, f"{source}: {error}")
 
 
 def forget() -> None:
@@ -102,7 +101,7 @@ def differences(sides: list[dict[str, Any]]) -> list[tuple[str, list[Any]]]:
     return [(key, values) for key, values in rows if any(value != values[0] for value in values[1:])]
 
 
-def training_log(run: Run) -> list[dict[str, Any]]:
+def training_log(run: RunFile) -> list[dict[str, Any]]:
     """The lines of the log; `valid` is the validation score under either of its names."""
     lines = run.rows("train_info", "metrics")[:LONGEST_LOG]
     return [line | {"valid": _first(line, "valid score", "valid accuracy")} for line in lines]

@@ -98,11 +98,6 @@ def counts(found: Comparison, unit: str) -> str:
     return f"{found.n[0]} and {found.n[1]} {unit}"
 
 
-def p_text(value: float) -> str:
-    """'p = 0.012'."""
-    return f"p = {value:.3f}" if value >= 0.001 else "p < 0.001"
-
-
 def pooled_deviation(samples: Sequence[Sequence[float]]) -> tuple[float, int]:
     """Standard deviation within samples of two or more, and its degrees of freedom."""
     squares = sum(sum((value - sum(values) / len(values)) ** 2 for value in values) for values in samples)

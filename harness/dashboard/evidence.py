@@ -1,6 +1,6 @@
 """What the Choose and Findings pages reason from: groups of comparable runs.
 
-Runs are comparable where harness/dashboard/runs.py gives them one group. Nothing is compared or ranked across groups.
+Their costs are comparable, and so their scores (harness/result/comparable.py). Nothing is compared across groups.
 Runs with random weights (profiles) measure no quality and are groups of their own.
 """
 
@@ -12,15 +12,14 @@ from dataclasses import dataclass
 import numpy
 import pandas
 
-from harness.dashboard.estimates import Estimate, counts, p_text
-from harness.dashboard.fields import FOREIGN
-from harness.dashboard.ties import mcnemar_p_values
-from harness.result.uncertainty import CONFIDENCE, compare_items, compare_seeds
+from harness.dashboard.estimates import Estimate, counts
+from harness.result.comparable import FOREIGN
+from harness.result.uncertainty import CONFIDENCE, compare_items, compare_seeds, p_text, pair_seeds
 
 
 @dataclass(frozen=True)
 class Group:
-    """Comparable, successful runs: `name` as in the column group, `runs` rows of the frame of runs, never empty."""
+    """Comparable, successful runs: `name` as in the column cost_group, `runs` of the frame of runs, never empty."""
 
     name: str
     runs: pandas.DataFrame
@@ -91,14 +90,15 @@ def run_groups(runs: pandas.DataFrame, experiments: pandas.DataFrame) -> list[Gr
     """
     strange = [source for files in experiments.loc[experiments["differs"].ne(""), "runs"] for source, _ in files]
     usable = runs[runs["status"].eq("success") & ~runs["modified"] & ~runs["source"].isin(strange)]
-    found = [Group(str(name), rows) for name, rows in usable.groupby("group", sort=True)]
+    found = [Group(str(name), rows) for name, rows in usable.groupby("cost_group", sort=True)]
     return sorted(found, key=lambda group: group.profile)
 
 
 def group_label(row: pandas.Series) -> str:
-    """The group of a row, for people: 'Task/subset, embedded/t5, cpu-x86-64, protocol 1'.
+    """The group of a row, for people: 'Task/subset, embedded/t5, cpu-amd-epyc, protocol 1'.
 
-    Two groups can have one label where they differ in the data only; the column group tells them apart.
+    Two groups can have one label where they differ in data, processor or libraries only; the column cost_group tells
+    them apart.
     """
     name = "/".join(part for part in (row["task"], row["subset"]) if part) or "unknown task"
     foreign = row["protocol"] == FOREIGN
@@ -136,20 +136,15 @@ def score_difference(group: Group, a: str, b: str) -> Estimate:
 def _two_models(group: Group, a: str, b: str) -> str:
     """What the items say of one run of each, of one seed where there is one that both have."""
     says = "this speaks of two trained models only, not of their methods"
-    one, two = ({seed: items for seed, items in group.items(name) if items is not None} for name in (a, b))
+    one, two = ([run for run in group.items(name) if run[1] is not None] for name in (a, b))
     if not one or not two:
         return says
-    seed = next((seed for seed in one if seed in two), None)
-    items = [found[next(iter(found)) if seed is None else seed] for found in (one, two)]
+    places = pair_seeds(*([seed for seed, _ in side] for side in (one, two)))
+    items = [side[place][1] for side, place in zip((one, two), places, strict=True)]
     if len(items[0]) != len(items[1]):
         return says
-    if items[0].dtype == items[1].dtype == numpy.uint8:  # all right or wrong; compare_items gives the same, slowly
-        apart = (numpy.array([(one > two).sum()]) for one, two in (items, items[::-1]))
-        p_value, method = float(mcnemar_p_values(*apart)[0]), "exact McNemar test"
-    else:
-        found = compare_items(*items)
-        p_value, method = found.p_value, found.method
-        if p_value is None:
-            return f"{says} ({found.reason})"
-    seen = "they differ" if p_value < 1 - CONFIDENCE else "no difference seen"
-    return f"{says} ({seen}, {p_text(p_value)}, {method})"
+    found = compare_items(*items)
+    if found.p_value is None:
+        return f"{says} ({found.reason})"
+    seen = "they differ" if found.p_value < 1 - CONFIDENCE else "no difference seen"
+    return f"{says} ({seen}, {p_text(found.p_value)}, {found.method})"

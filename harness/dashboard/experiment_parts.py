@@ -6,11 +6,11 @@ from typing import Any
 import pandas
 
 from harness.dashboard import detail, markup
-from harness.dashboard.columns import COLUMNS, format_value
 from harness.dashboard.constraints import is_full
-from harness.dashboard.detail import ABSENT, Run, flat
+from harness.dashboard.detail import ABSENT, RunFile, flat
 from harness.dashboard.markup import Safe, details, join, section, setting, table, tag
 from harness.dashboard.tab_results import badges
+from harness.result.columns import COLUMNS, format_value
 
 FACTS = ("score", "gain", "trainable_params", "storage", "memory_train", "train_tokens_per_second")
 FACTS += ("overhead_unmerged", "overhead_merged", "forgetting")
@@ -52,7 +52,7 @@ def facts(row: pandas.Series) -> Safe:
     return tag("div", *cells, class_="facts")
 
 
-def problems(runs: list[Run]) -> list[Safe]:
+def problems(runs: list[RunFile]) -> list[Safe]:
     """Files that can no longer be read, and what ended runs that did not succeed."""
     found = [markup.notice(run.problem, "error") for run in runs if run.problem]
     for run in runs:
@@ -62,7 +62,7 @@ def problems(runs: list[Run]) -> list[Safe]:
     return found
 
 
-def configuration(row: pandas.Series, run: Run) -> Safe:
+def configuration(row: pandas.Series, run: RunFile) -> Safe:
     """What differs from the task's defaults, then everything."""
     own = flat(run.part("run_info", "train_config"))
     defaults = detail.task_defaults(row["task"])
@@ -113,7 +113,7 @@ def inference(row: pandas.Series) -> Safe:
     return section("Inference speed", content)
 
 
-def samples(run: Run) -> Safe:
+def samples(run: RunFile) -> Safe:
     """Some test rows and what the model answered."""
     found = []
     for sample in run.rows("quality", "samples")[:MOST_SAMPLES]:
@@ -132,7 +132,7 @@ def samples(run: Run) -> Safe:
     return section("Sample predictions", content)
 
 
-def provenance(row: pandas.Series, run: Run) -> Safe:
+def provenance(row: pandas.Series, run: RunFile) -> Safe:
     """What decides whether two results may be compared."""
     lines = [["File", run.source], ["Created", run.value("run_info", "created_at")], ["Protocol", row["protocol"]]]
     names = {"harness_commit": "Commit of the harness", "harness_dirty": "Uncommitted changes"}
@@ -159,7 +159,7 @@ def _machine(key: str, value: Any) -> str:
     return format_value(COLUMNS["memory_train"], value) if bytes_ else setting(value)
 
 
-def command(row: pandas.Series, run: Run) -> Safe:
+def command(row: pandas.Series, run: RunFile) -> Safe:
     """How to run it again."""
     recorded = run.value("provenance", "command")
     if not isinstance(recorded, str) or not recorded:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas
 
-from harness.dashboard.columns import COLUMNS
+from harness.result.columns import COLUMNS
 
 _WHOLE = ("bytes", "count")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -46,7 +46,7 @@ def _raw(key: str, value: Any) -> Any:
     if isinstance(value, str):
         return str(value)
     value = value.item() if hasattr(value, "item") else value
-    whole = isinstance(value, float) and key in COLUMNS and COLUMNS[key].kind in _WHOLE and value.is_integer()
+    whole = isinstance(value, float) and key in COLUMNS and COLUMNS[key].unit in _WHOLE and value.is_integer()
     return int(value) if whole else value
 
 

@@ -14,10 +14,11 @@ from typing import Literal
 import numpy
 import pandas
 
-from harness.dashboard.columns import COLUMNS, FLAGS
 from harness.dashboard.syntax import ExpressionError, one_line, parse
 from harness.errors import did_you_mean
+from harness.result.columns import COLUMNS
 
+FLAGS = ("ranked", "tied", "profile", "modified")  # columns of yes and no
 UNITS = {
     "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "thousand": 1e3, "million": 1e6, "billion": 1e9,
     "percent": 0.01, "seconds": 1, "minutes": 60, "hours": 3600,
@@ -158,7 +159,7 @@ class _Evaluation:
         column = self.frame[node.id]
         if node.id in FLAGS:
             return _Value("condition", column.to_numpy(dtype=bool))
-        if COLUMNS[node.id].kind == "text":
+        if COLUMNS[node.id].unit == "text":
             return _Value("text", column.to_numpy(dtype=object))
         return _Value("number", column.to_numpy(dtype=float))
 

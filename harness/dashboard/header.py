@@ -7,13 +7,13 @@ import pandas
 
 from harness.dashboard import markup, selection
 from harness.dashboard.choices import Data, hardware_choices, model_choices, task_choices
-from harness.dashboard.columns import COLUMNS, format_value
-from harness.dashboard.load import Skipped
 from harness.dashboard.markup import Safe, details, join, tag
 from harness.dashboard.notices import notices
 from harness.dashboard.selection import Shown
 from harness.dashboard.state import View
 from harness.experiment import all_experiments, display_path
+from harness.result.columns import COLUMNS, format_value
+from harness.result.files import Skipped
 
 FILTERED = ("results", "tradeoffs")  # tabs that the filters apply to
 MOST_SKIPPED = 100

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-MISSING = "–"
+from harness.result.units import MISSING
+
 # For pages whose names open an experiment: sends what the button's data say.
 OPENS = """
 element.addEventListener('click', (event) => {

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 
 import pandas
 
-from harness.dashboard.fields import FOREIGN
+from harness.result.comparable import FOREIGN, MACHINE, SCORES
 
 
 def notices(experiments: pandas.DataFrame) -> list[str]:
     """Warnings, one sentence each: what the rows mix, and which of them are not ranked and why."""
     comparable = experiments[(experiments["status"] == "success") & ~experiments["modified"]]
-    found = [*_mixtures(comparable), *_data(experiments[experiments["ranked"]]), *_versions(experiments)]
+    found = [*_mixtures(comparable), *_data(experiments[experiments["ranked"]])]
     found += [*_seeds_that_differ(experiments), *_left_out(experiments)]
     shared = int(experiments["shared_device"].sum())
     if shared:
@@ -25,12 +25,14 @@ def _mixtures(rows: pandas.DataFrame) -> Iterable[str]:
     ours = [protocol for protocol in protocols if protocol != FOREIGN]
     if len(ours) > 1:
         yield f"Protocols {_listed(ours)} are mixed: results of different protocols are not comparable."
-    hardware = sorted(set(rows["hardware"]))
-    if len(hardware) > 1:
-        yield f"Hardware is mixed ({_listed(hardware)}): speed and memory are not comparable, ranks are within each."
-    processors = sorted(set(rows.loc[rows["hardware"].str.startswith("cpu"), "processor"]) - {""})
-    if len(processors) > 1 or any(" or " in name for name in processors):
-        yield f"Processors or threads are mixed ({_listed(processors)}): speed is not comparable."
+    for key, name in MACHINE.items():
+        mixed = sorted(set(rows[key]) - {""})
+        if len(mixed) > 1:
+            verb = "are" if name.endswith("s") else "is"
+            yield (
+                f"{name[0].upper()}{name[1:]} {verb} mixed ({_listed(mixed)}): scores are ranked together, but memory "
+                "and speed are not comparable."
+            )
     models = sorted(set(rows["model"]))
     if len(models) > 1:
         yield f"Base models are mixed ({_listed(models)}): ranks are within each."
@@ -40,31 +42,12 @@ def _mixtures(rows: pandas.DataFrame) -> Iterable[str]:
 
 
 def _data(ranked: pandas.DataFrame) -> Iterable[str]:
-    setting = ["task", "subset", "model", "hardware", "protocol", "metric"]
-    several = ranked.drop_duplicates([*setting, "data"]).groupby(setting).size()
+    named = [key for key in SCORES if key not in ("model_version", "data")]
+    several = ranked.groupby(named)["score_group"].nunique()
     if (several > 1).any():
         task, subset = several.index[several.argmax()][:2]
         name = "/".join(filter(None, (task, subset)))
         yield f"{name} has results of different versions of data or base model: they are ranked apart."
-
-
-def _versions(experiments: pandas.DataFrame) -> Iterable[str]:
-    """Major versions of a library that rows, or the seeds of one row, differ in."""
-    majors: dict[str, set[str]] = {}
-    for versions in set(experiments["versions"]):
-        for one in versions.split(" or "):
-            words = one.split()
-            for package, version in zip(words[::2], words[1::2], strict=False):
-                majors.setdefault(package, set()).add(_major(version))
-    for package, found in majors.items():
-        if len(found) > 1:
-            yield f"Major versions of {package} are mixed ({_listed(sorted(found))}): they may move speed and scores."
-
-
-def _major(version: str) -> str:
-    """Of 2.13.0 it is 2; before 1.0 the second number plays that part, so of 0.21.2 it is 0.21."""
-    parts = version.split("+")[0].split(".")
-    return ".".join(parts[:2]) if parts[0] == "0" else parts[0]
 
 
 def _seeds_that_differ(experiments: pandas.DataFrame) -> Iterable[str]:

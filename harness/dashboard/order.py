@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy
 import pandas
 
-from harness.dashboard.columns import COLUMNS, format_value
 from harness.dashboard.constraints import SHARED, overhead
 from harness.dashboard.estimates import ratio
 from harness.dashboard.needs import PRIORITIES, Needs
-from harness.dashboard.ties import BEST, Entry, compare_with_best
+from harness.result.columns import COLUMNS, format_value
+from harness.result.ties import BEST, Entry, compare_with_best
 
 _KEYS = {
     "quality": "score",

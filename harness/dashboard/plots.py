@@ -8,9 +8,10 @@ from numbers import Real
 import pandas
 import plotly.graph_objects as plotly
 
-from harness.dashboard.columns import Column
 from harness.dashboard.markup import escape
 from harness.dashboard.theme import COLOURS, SYMBOLS
+from harness.result.columns import Column
+from harness.result.comparable import group_for
 
 HEIGHT = 520
 GREY = "#7d8794"
@@ -46,7 +47,8 @@ def scatter(rows: pandas.DataFrame, front: Sequence[str], axes: Axes, hover: dic
     figure = styled(plotly.Figure(), HEIGHT)
     numbers = {key: number for number, key in enumerate(front, start=1)}
     members = rows[rows["key"].isin(numbers)].sort_values([axes.x.key, axes.y.key])
-    for index, (_, line) in enumerate(members.groupby("group", sort=False)):
+    group = group_for((axes.x.key, axes.y.key))
+    for index, (_, line) in enumerate(members.groupby(group, sort=False)):
         figure.add_trace(
             plotly.Scatter(
                 x=_scaled(line[axes.x.key], axes.x), y=_scaled(line[axes.y.key], axes.y), mode="lines+markers+text",
@@ -76,7 +78,7 @@ def scatter(rows: pandas.DataFrame, front: Sequence[str], axes: Axes, hover: dic
 
 
 def _scaled(values: pandas.Series, column: Column) -> list[float | None]:
-    factor = {"share": 100, "points": 100, "bytes": 2**-20}.get(column.kind, 1)
+    factor = {"share": 100, "points": 100, "bytes": 2**-20}.get(column.unit, 1)
     return [factor * value if number(value) else None for value in values]
 
 
@@ -84,7 +86,7 @@ def _axis_title(column: Column) -> str:
     unit = {"share": "%", "points": "points", "bytes": "MiB", "seconds": "s", "joules": "J", "rate": "per second"}
     unit |= {"flops": "FLOP", "ratio": "times"}
     better = f"{column.better} is better" if column.better else ""
-    extra = ", ".join(part for part in (unit.get(column.kind, ""), better) if part)
+    extra = ", ".join(part for part in (unit.get(column.unit, ""), better) if part)
     return f"{column.label} ({extra})" if extra else column.label
 
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import pandas
 import plotly.graph_objects as plotly
 
-from harness.dashboard.columns import COLUMNS, format_value
 from harness.dashboard.markup import escape
 from harness.dashboard.plots import GREY, HEIGHT, empty, number, styled
 from harness.dashboard.theme import COLOURS, SYMBOLS
+from harness.result.columns import COLUMNS, format_value
 
 MEMORY_PARTS = ("base_weights", "trained_weights", "gradients", "optimizer_state", "remainder")
 PHASES = {

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pandas
 
 from harness.dashboard.advice import Choice
-from harness.dashboard.fields import FOREIGN
 from harness.dashboard.needs import FAMILIES, OUT_OF_SCOPE, PRIORITIES, Needs
+from harness.result.comparable import FOREIGN
 
 SELECTIONS = ("family", "task", "subset", "model", "hardware")
 

@@ -6,9 +6,9 @@ import pandas
 
 from harness.dashboard import filters, state
 from harness.dashboard.choices import Data, find, selected
-from harness.dashboard.experiments import fill_intervals
 from harness.dashboard.expression import ExpressionError
 from harness.dashboard.state import QuantityError, View
+from harness.result.experiments import fill_intervals
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,14 @@ import pandas
 
 from harness.dashboard import detail, markup, plots_runs
 from harness.dashboard.choices import Data, labels
-from harness.dashboard.columns import COLUMNS, METRICS, NUMBERS, TIMED, directed, format_value
 from harness.dashboard.detail import ABSENT, flat
 from harness.dashboard.experiment_parts import MEMORY_HELP, show_setting
 from harness.dashboard.markup import Safe, badge, breakable, join, section, table, tag
 from harness.dashboard.selection import Shown
 from harness.dashboard.state import MOST_COMPARED, View
-from harness.dashboard.verdicts import Verdict, compare_rows
+from harness.dashboard.verdicts import PairVerdict, compare_rows
+from harness.result.columns import COLUMNS, METRICS, NUMBERS, TIMED, directed, format_value
+from harness.result.comparable import group_for
 
 HELP = f"Choose two to {MOST_COMPARED} experiments, here or by their ticks on the Results page."
 TESTED = (
@@ -54,7 +55,9 @@ class CompareTab:
         logs = [(name, _first_log(row)) for name, row in sides]
         curves_help = "Of each experiment’s first seed." if any(row["seeds"] > 1 for row in rows) else None
         return {
-            self.head: join([verdicts(sides), metrics(sides), section("Learning curves", help=curves_help)]),
+            self.head: join(
+                [verdicts(sides, data.runs), metrics(sides), section("Learning curves", help=curves_help)]
+            ),
             self.loss: plots_runs.curves(logs, "train loss", "Training loss"),
             self.valid: plots_runs.curves(logs, "valid", "Validation score"),
             self.middle: section("Memory", help=MEMORY_HELP),
@@ -70,11 +73,11 @@ def _first_log(row: pandas.Series) -> list[dict[str, Any]]:
     return detail.training_log(detail.runs_of_row(row)[0])
 
 
-def verdicts(sides: Sides) -> Safe:
+def verdicts(sides: Sides, runs: pandas.DataFrame) -> Safe:
     """Each pair, and what the statistics say of it."""
     body = []
     for (name_a, a), (name_b, b) in itertools.combinations(sides, 2):
-        verdict = compare_rows(a, b)
+        verdict = compare_rows(a, b, runs)
         pair = join([tag("b", breakable(name_a)), tag("div", "against ", breakable(name_b), class_="small")])
         body.append([pair, _badge(verdict, name_a, name_b), verdict.figures or markup.MISSING, verdict.words])
     heads = ["Pair", "Verdict", "Difference of scores", "How"]
@@ -83,7 +86,7 @@ def verdicts(sides: Sides) -> Safe:
     return section("Is the difference real?", table(heads, body, "verdicts"), help=TESTED + chance)
 
 
-def _badge(verdict: Verdict, name_a: str, name_b: str) -> Safe:
+def _badge(verdict: PairVerdict, name_a: str, name_b: str) -> Safe:
     if not verdict.tested:
         return badge("not tested", "warn")
     if verdict.better is None:
@@ -94,7 +97,7 @@ def _badge(verdict: Verdict, name_a: str, name_b: str) -> Safe:
 def metrics(sides: Sides) -> Safe:
     """Every figure that one of them has, side by side; the best of a directed metric is bold where all have it."""
     body = []
-    alike = len({row["group"] for _, row in sides}) == 1
+    alike = {group: len({row[group] for _, row in sides}) == 1 for group in ("score_group", "cost_group")}
     usable = all(row["status"] == "success" and not row["modified"] and not row["differs"] for _, row in sides)
     shared = any(row["shared_device"] for _, row in sides)
     for key in NUMBERS:
@@ -104,7 +107,7 @@ def metrics(sides: Sides) -> Safe:
             continue
         cells = [_cell(key, row) for _, row in sides]
         known = not any(pandas.isna(value) for value in values) and len(set(values)) > 1
-        fair = alike and usable and not (shared and key in TIMED)
+        fair = alike[group_for([key])] and usable and not (shared and key in TIMED)
         if fair and known and key in METRICS and key != "score":
             best = max(values) if column.better == "higher" else min(values)
             cells = [tag("b", cell) if value == best else cell for cell, value in zip(cells, values, strict=True)]
@@ -112,8 +115,10 @@ def metrics(sides: Sides) -> Safe:
     help_ = "Bold: the best figure, without a test of whether the difference is real."
     if not usable:
         help_ = "Not all of them are successful, unmodified experiments: figures are side by side, not to be ranked."
-    if not alike:
-        help_ = "They differ in hardware, protocol or data: figures are side by side, not to be ranked."
+    if not alike["score_group"]:
+        help_ = "They differ in protocol, data or base model: figures are side by side, not to be ranked."
+    elif not alike["cost_group"]:
+        help_ += " They ran on different machines: memory, time and speed are side by side, not to be ranked."
     return section("Figures", table(["", *(breakable(name) for name, _ in sides)], body, "figures"), help=help_)
 
 

@@ -7,15 +7,18 @@ import pandas
 
 from harness.dashboard import markup
 from harness.dashboard.choices import Data, higher_is_better, labels, ordered
-from harness.dashboard.columns import COLUMNS, Column, directed, format_value
 from harness.dashboard.markup import Safe, badge, breakable, join, tag
 from harness.dashboard.selection import Shown
 from harness.dashboard.state import View
 from harness.dashboard.subsets import all_subsets
-from harness.dashboard.ties import ONLY
+from harness.result.columns import COLUMNS, Column, directed, format_value
+from harness.result.ties import ONLY
 
 FIRST_ROWS = 200
-DEFAULT = tuple(key for key, column in COLUMNS.items() if column.default)
+DEFAULT = (
+    "score", "seeds", "gain", "forgetting", "trainable_params", "storage", "memory_train", "train_tokens_per_second",
+    "overhead_unmerged",
+)  # fmt: skip
 HELP = (
     "One row per experiment, best score first. Click a column’s head to sort by it, a name to open the experiment; "
     "tick two to four to compare them."
@@ -115,7 +118,7 @@ def _head(column: Column, view: View, higher: bool) -> Safe:
     arrow = {"ascending": " ▲", "descending": " ▼", None: ""}[order]
     hint = column.description + (f" ({column.better} is better)" if column.better else "")
     button = tag("button", column.label, arrow, type="button", class_="sort", data_sort=column.key, title=hint)
-    numeric = "number" if column.kind != "text" and column.key != "score" else None
+    numeric = "number" if column.unit != "text" and column.key != "score" else None
     return tag("th", button, scope="col", class_=numeric, aria_sort=order)
 
 
@@ -125,7 +128,7 @@ def _row(row: dict[str, Any], columns: list[Column], limits: tuple[float, float]
         if column.key == "score":
             cells.append(tag("td", score_cell(row, limits), class_="score"))
         else:
-            kind = "text" if column.kind == "text" else "number"
+            kind = "text" if column.unit == "text" else "number"
             cells.append(tag("td", format_value(column, row[column.key]), class_=kind))
     return tag("tr", *cells, data_key=row["key"])
 

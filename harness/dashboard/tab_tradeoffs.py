@@ -7,11 +7,12 @@ import pandas
 
 from harness.dashboard import markup, plots
 from harness.dashboard.choices import Data, higher_is_better, labels
-from harness.dashboard.columns import COLUMNS, METRICS, TIMED, Column, directed, format_value
 from harness.dashboard.markup import OPENS, Safe, badge, breakable, escape, join, tag
-from harness.dashboard.pareto import front
 from harness.dashboard.selection import Shown
 from harness.dashboard.state import View
+from harness.result.columns import COLUMNS, METRICS, TIMED, Column, directed, format_value
+from harness.result.comparable import KEYS, group_for
+from harness.result.pareto import front
 
 HELP = (
     "Each point is an experiment. Numbered points are on the Pareto front: nothing here is better in both metrics. "
@@ -45,7 +46,7 @@ class TradeoffsTab:
         x, y = (directed(METRICS[key], higher_is_better(shown.rows)) for key in (view.x, view.y))
         axes = plots.Axes(x, y, view.log_x, view.log_y, view.bars)
         rows, left_out = with_values(shown.rows, axes)
-        counts = join([sentence(left_out, len(rows)), *_hints(rows)])
+        counts = join([sentence(left_out, len(rows)), *_hints(rows, axes)])
         if len(rows) == 0:
             text = "There is no experiment with both values; choose another metric, or loosen the filters."
             return {self.counts: counts, self.plot: plots.empty(text), self.front: Safe("")}
@@ -97,8 +98,9 @@ def sentence(left_out: list[str], drawn: int) -> Safe:
     return tag("p", text, class_="counts")
 
 
-def _hints(rows: pandas.DataFrame) -> list[Safe]:
-    apart = [name for key, name in (("hardware", "hardware"), ("protocol", "protocol")) if rows[key].nunique() > 1]
+def _hints(rows: pandas.DataFrame, axes: plots.Axes) -> list[Safe]:
+    keys = KEYS[group_for((axes.x.key, axes.y.key))]
+    apart = [name for key, name in keys.items() if key in rows and rows[key].nunique() > 1]
     if not apart:
         return []
     text = f"The points differ in {' and '.join(apart)}, which are not comparable: each has a front of its own."

@@ -1,22 +1,16 @@
-"""What statistics say of two rows of the results; harness/result/compare.py is asked, on the files themselves."""
+"""What statistics say of two rows of the results; harness/result/compare.py is asked, on the runs behind them."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas
 
-from harness.dashboard.choices import higher_is_better
-from harness.dashboard.estimates import p_text
-from harness.errors import UserError
-from harness.experiment import ROOT
-from harness.result.compare import check_comparable, compare_results
-from harness.result.schema import Result
-from harness.result.store import read_result
-from harness.result.uncertainty import Comparison
+from harness.result.comparable import Record, difference
+from harness.result.compare import compare_runs
+from harness.result.uncertainty import Comparison, p_text
 
 
 @dataclass(frozen=True)
-class Verdict:
+class PairVerdict:
     """Of A against B: "A", "B" or None, its figures, and in words what it means or why nothing was tested."""
 
     better: str | None
@@ -25,51 +19,47 @@ class Verdict:
     tested: bool
 
 
-def compare_rows(a: pandas.Series, b: pandas.Series) -> Verdict:
-    """Their test scores: methods by seeds, or where one has a single seed the two trained models by their items."""
-    reason = _incomparable(a, b)
+def compare_rows(a: pandas.Series, b: pandas.Series, runs: pandas.DataFrame) -> PairVerdict:
+    """Their test scores: methods by seeds, or where one has a single seed the two trained models by their items.
+
+    Args:
+        a: row of the frame of experiments.
+        b: the other one.
+        runs: the frame of runs that both are made of.
+    """
+    reason = next((f"{row['experiment']} is {_unusable(row)}" for row in (a, b) if not row["ranked"]), "")
+    reason = reason or difference(a, b)
     if reason:
-        return Verdict(None, _difference(a, b), f"not tested: {reason}", False)
-    try:
-        sides = [[read_result(Path(ROOT, source)) for source, _ in row["runs"]] for row in (a, b)]
-        check_comparable(*sides)
-        comparison, pair = compare_results(*sides)
-    except UserError as error:
-        return Verdict(None, "", f"not tested: {error}", False)
-    except (OSError, ValueError, KeyError):  # no such file, not of the schema, no items, no model's name
-        text = "not tested: a file is no complete result of this harness, or no longer there"
-        return Verdict(None, _difference(a, b), text, False)
-    return _verdict(comparison, pair, higher_is_better(pandas.DataFrame([a])))
+        apart = a["score"] - b["score"]
+        return PairVerdict(None, "" if pandas.isna(apart) else _points(apart), f"not tested: {reason}", False)
+    comparison, pair = compare_runs(*(_runs_of(row, runs) for row in (a, b)))
+    return _verdict(comparison, pair, bool(a["higher_is_better"]), a["hardware"] != b["hardware"])
 
 
-def _incomparable(a: pandas.Series, b: pandas.Series) -> str:
-    """Why these rows may not be tested against each other; empty where they may."""
-    for row in (a, b):
-        if row["foreign"]:
-            return f"{row['experiment']} is a foreign result, without scores of single items"
-        if row["profile"]:
-            return "profiles measure no quality"
-        if not row["ranked"]:
-            return f"{row['experiment']} is not a successful, unmodified experiment"
-    for key, name in (("protocol", "protocols"), ("hardware", "hardware")):
-        if a[key] != b[key]:
-            return f"different {name}: {a[key]} and {b[key]}"
-    return "" if a["group"] == b["group"] else "different data, or another version of the base model"
+def _unusable(row: pandas.Series) -> str:
+    if row["profile"]:
+        return "a profile, which measures no quality"
+    return "no successful, unmodified experiment with a score"
 
 
-def _difference(a: pandas.Series, b: pandas.Series) -> str:
-    """The plain difference of the means; empty where one is missing."""
-    difference = a["score"] - b["score"]
-    return "" if pandas.isna(difference) else f"{100 * difference:+.1f} points"
+def _runs_of(row: pandas.Series, runs: pandas.DataFrame) -> list[Record]:
+    sources = [source for source, _ in row["runs"]]
+    return runs[runs["source"].isin(sources)].sort_values("seed", kind="stable").to_dict("records")
 
 
-def _verdict(comparison: Comparison, pair: tuple[Result, Result] | None, higher: bool) -> Verdict:
-    figures = f"{100 * comparison.difference:+.1f} points"
+def _points(difference: float) -> str:
+    return f"{100 * difference:+.1f} points"
+
+
+def _verdict(comparison: Comparison, pair: tuple[Record, Record] | None, higher: bool, machines: bool) -> PairVerdict:
+    figures = _points(comparison.difference)
     if comparison.low is not None:
         figures += f", 95 % interval {100 * comparison.low:+.1f} to {100 * comparison.high:+.1f}"
     if comparison.p_value is None:
-        return Verdict(None, figures, f"not tested: {comparison.reason}", False)
+        return PairVerdict(None, figures, f"not tested: {comparison.reason}", False)
     words = f"{p_text(comparison.p_value)}, {comparison.method} over {comparison.unit}"
     if pair is not None:
-        words += f"; of these two trained models only (seeds {pair[0].seed} and {pair[1].seed}), not of their methods"
-    return Verdict(comparison.better(higher), figures, words, True)
+        seeds = " and ".join(f"{one['seed']:.0f}" for one in pair)
+        words += f"; of these two trained models only (seeds {seeds}), not of their methods"
+    words += "; on different hardware" if machines else ""
+    return PairVerdict(comparison.better(higher), figures, words, True)

@@ -3,13 +3,16 @@
 torch's allocator knows its own process only. Everything here is None where the library or the figure is missing.
 """
 
+import logging
 import os
 
 import pynvml
 import torch
 
+log = logging.getLogger("run")
 
-def energy(device: torch.device) -> float | None:
+
+def joules(device: torch.device) -> float | None:
     """Joules that the GPU has drawn since its driver was loaded; differences of it are what a run drew."""
     handle = _handle(device)
     try:
@@ -35,6 +38,14 @@ def other_processes(device: torch.device) -> int | None:
         return None
     others = found - {os.getpid(), os.getppid()}  # a run of several subsets has a parent, which may hold a context
     return len(others) if os.getpid() in found else max(len(others) - 1, 0)
+
+
+def watch(device: torch.device, seen: bool | None = None) -> bool | None:
+    """Whether another process computes on the same GPU, or was `seen` to before; warns the first time."""
+    others = other_processes(device)
+    if others and not seen:
+        log.warning("%d other process(es) compute on this GPU: memory and speed are not this run's alone", others)
+    return seen if others is None else bool(others or seen)
 
 
 def _handle(device: torch.device) -> object | None:

@@ -16,8 +16,11 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from harness.batches import Batch, Encoder, Sample, collate
-from harness.measure.meters import synchronize
+from harness.batches import Batch
+from harness.devices import synchronize
+from harness.result.schema import Compute
+
+Loss = Callable[[nn.Module, Mapping[str, torch.Tensor]], torch.Tensor]
 
 BLIND_ATTENTION = ("flash_attention_2", "flex_attention")
 SEEN_DEVICES = ("cpu", "cuda", "xpu")  # Apple's kernels are others
@@ -25,14 +28,15 @@ MATRIX_SIZE = 8192
 PRODUCTS, ROUNDS = 10, 5
 
 
-def flops_per_token(
+def flops_per_unit(
     model: nn.Module,
+    loss_of: Loss,
     sample: Batch,
     batch_size: int,
     device: torch.device,
     autocast: Callable[[], AbstractContextManager],
 ) -> float | None:
-    """Operations of forward and backward for each non-padding token; None where the counter is blind.
+    """Operations of forward and backward for each unit of work; None where the counter is blind.
 
     Leaves parameters, gradients (there are none after it) and random numbers as they were. Some methods do work once a
     pass, however many rows it has (DoRA's norms of the weights): one row and two of it are counted, which tells apart
@@ -40,22 +44,27 @@ def flops_per_token(
 
     Args:
         model: as it is trained, in any mode; it is in evaluation mode afterwards.
+        loss_of: the workload's loss of a model and a batch's inputs.
         sample: a batch of one row.
         batch_size: rows of a forward pass in training, over which its once-a-pass work is spread.
         device: of the model.
         autocast: makes the run's mixed precision.
     """
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
-    blind = getattr(base, "is_quantized", False) or base.config._attn_implementation in BLIND_ATTENTION
+    blind = (
+        getattr(base, "is_quantized", False) or getattr(base.config, "_attn_implementation", None) in BLIND_ATTENTION
+    )
     if blind or device.type not in SEEN_DEVICES:
         return None
     twice = {name: torch.cat([tensor, tensor]) for name, tensor in sample.inputs.items()}
-    one, two = (_count(model, inputs, device, autocast) for inputs in (sample.inputs, twice))
+    one, two = (_count(model, loss_of, inputs, device, autocast) for inputs in (sample.inputs, twice))
     per_row, per_pass = two - one, 2 * one - two
-    return (per_row + per_pass / batch_size) / sample.tokens or None
+    return (per_row + per_pass / batch_size) / sample.work or None
 
 
-def _count(model: nn.Module, inputs: Mapping[str, torch.Tensor], device: torch.device, autocast: Callable) -> int:
+def _count(
+    model: nn.Module, loss_of: Loss, inputs: Mapping[str, torch.Tensor], device: torch.device, autocast: Callable
+) -> int:
     seeded = [] if device.type == "cpu" else [device]  # the CPU's state is kept in any case
     keeping = torch.random.fork_rng(seeded, device_type=device.type if seeded else "cuda")
     inputs = {name: tensor.to(device) for name, tensor in inputs.items()}
@@ -63,18 +72,12 @@ def _count(model: nn.Module, inputs: Mapping[str, torch.Tensor], device: torch.d
     try:
         with keeping, FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
             with autocast():
-                loss = model(**inputs, use_cache=False).loss
+                loss = loss_of(model, inputs)
             loss.backward()
     finally:
         model.zero_grad(set_to_none=True)
         model.eval()
     return counter.get_total_flops()
-
-
-def median_sample(samples: Mapping[int, Sample], encoder: Encoder, loss_on: str) -> Batch:
-    """A batch of the one sample that is as long as half of them."""
-    middle = sorted(samples.values(), key=len)[len(samples) // 2]
-    return collate([middle], encoder.tokenizer.pad_token_id, loss_on, encoder.is_encoder_decoder)
 
 
 def matrix_product_rate(device: torch.device, dtype: torch.dtype) -> float | None:
@@ -91,3 +94,17 @@ def matrix_product_rate(device: torch.device, dtype: torch.dtype) -> float | Non
         synchronize(device)
         rates.append(2 * MATRIX_SIZE**3 * PRODUCTS / (time.perf_counter() - started))
     return statistics.median(rates)
+
+
+def compute_section(
+    flops: float | None, work_per_second: float | None, matrix_rate: float | None, energy: float | None
+) -> Compute:
+    """The result's section: what training reaches of what the device can, where both are known."""
+    reached = None if None in (flops, work_per_second) else flops * work_per_second
+    return Compute(
+        flops_per_token=flops,
+        flops_per_second=reached,
+        matmul_flops_per_second=matrix_rate,
+        matmul_share=None if None in (reached, matrix_rate) else reached / matrix_rate,
+        energy=energy,
+    )

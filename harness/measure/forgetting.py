@@ -13,10 +13,10 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerBase
 
-from harness.batches import IGNORED
 from harness.params import TrainingParams
 from harness.result.schema import TokenLoss
 from harness.task import HubDataset, load_hub_split
+from harness.text.encoding import IGNORED
 
 WIKITEXT = HubDataset("Salesforce/wikitext", "b08601e04326c79dfdd32d625aee71d232d685c3", "wikitext-2-raw-v1")
 PARAGRAPHS = 100

@@ -5,21 +5,17 @@ turns in one process: what else the machine does meets all of them, and the rati
 """
 
 import contextlib
-import copy
 import statistics
 import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from peft import PeftModel
-from peft.tuners.tuners_utils import BaseTunerLayer
-from peft.utils import AuxiliaryTrainingWrapper
 from torch import nn
 from transformers import GenerationConfig
 
-from harness.measure.meters import synchronize
+from harness.devices import synchronize
+from harness.merging import may_merge, merged, without_adapter
 from harness.params import GenerationKwargs
 from harness.result.schema import Inference, Overhead, TokenRates
 from harness.text.generation import answer_batch, greedy_config
@@ -50,7 +46,7 @@ def measure_inference(model: nn.Module, prompts: Sequence[list[int]], device: to
     }
     difference = _merged_difference(model, rows, device)
     if difference is not None:
-        variants["merged"] = lambda: _merged(model)
+        variants["merged"] = lambda: merged(model)
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in variants}
     names = list(variants)
     for turn in range(-1, ROUNDS):  # the first warms up
@@ -89,49 +85,14 @@ def _summary(seconds: dict[str, list[tuple[float, float]]], difference: float | 
     )
 
 
-def without_adapter(model: nn.Module) -> nn.Module:
-    """The bare base model: the same weights, none copied, without any of PEFT's layers around them."""
-    if not isinstance(model, PeftModel):
-        return model
-    base = model.base_model if model.active_peft_config.is_prompt_learning else model.get_base_model()
-    return _bare(base)
-
-
-def _bare(module: nn.Module) -> nn.Module:
-    if isinstance(module, BaseTunerLayer):
-        return _bare(module.get_base_layer())
-    if isinstance(module, AuxiliaryTrainingWrapper):
-        return _bare(module.original_module)
-    bare = copy.copy(module)
-    bare._modules = {name: None if child is None else _bare(child) for name, child in module._modules.items()}
-    return bare
-
-
-@contextlib.contextmanager
-def _merged(model: PeftModel) -> Iterator[nn.Module]:
-    # Outside of mixed precision, which would round what is merged.
-    exactly = torch.autocast(next(model.parameters()).device.type, enabled=False)
-    with warnings.catch_warnings(), exactly:
-        warnings.simplefilter("ignore")  # about rounding, when weights are quantized or scaled back
-        model.base_model.merge_adapter()
-    try:
-        yield without_adapter(model)
-    finally:
-        with warnings.catch_warnings(), exactly:
-            warnings.simplefilter("ignore")
-            model.base_model.unmerge_adapter()
-
-
 def _merged_difference(model: nn.Module, rows: list[list[int]], device: torch.device) -> float | None:
     """Largest difference between a logit before and after merging; None where the adapter is not to be merged."""
-    if not isinstance(model, PeftModel) or not hasattr(model.base_model, "merge_adapter"):
+    if not may_merge(model):
         return None
-    if getattr(model.get_base_model(), "is_quantized", False):
-        return None  # would round the adapter into a few bits, and the base weights again when it is taken out
     before = _logits(model, rows, device)
     try:
-        with _merged(model) as merged:
-            return (_logits(merged, rows, device) - before).abs().max().item()
+        with merged(model) as one:
+            return (_logits(one, rows, device) - before).abs().max().item()
     except (NotImplementedError, AttributeError, ValueError, TypeError):  # PEFT's ways of saying that it cannot
         return None
 

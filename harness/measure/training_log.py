@@ -5,7 +5,8 @@ import statistics
 
 import torch
 
-from harness.measure.meters import MemoryMeter, StepTimer
+from harness.measure.memory import MemoryMeter
+from harness.measure.timer import StepTimer
 from harness.result.schema import Metrics
 
 
@@ -16,7 +17,7 @@ class Diverged(Exception):
 class TrainingLog:
     """Collects the figures of training steps; nothing here makes the device wait but `close_window`.
 
-    Steps up to `warmup_steps` (compilation, first allocations) are timed apart: `train_time`, `tokens` and the
+    Steps up to `warmup_steps` (compilation, first allocations) are timed apart: `train_time` and the
     throughput made of them begin after.
     """
 
@@ -26,27 +27,27 @@ class TrainingLog:
         self.warmup_steps = warmup_steps
         self.warmup_time = 0.0
         self.train_time = 0.0
-        self.timed_tokens = 0
-        self.timed_samples = 0
-        self.total_tokens = 0
-        self.samples = 0
+        self.timed_work = 0
+        self.timed_rows = 0
+        self.total_work = 0
+        self.rows = 0
         self.skipped_steps = 0
         self.losses: list[float] = []
         self.step_seconds: list[float] = []
         self.allocated: list[int] = []
         self.reserved: list[int] = []
         self._pending: list[torch.Tensor] = []
-        self._pending_tokens = 0
-        self._pending_samples = 0
+        self._pending_work = 0
+        self._pending_rows = 0
         self._line_start = (0, 0.0, 0)
 
-    def add(self, loss: torch.Tensor, tokens: int, samples: int) -> None:
+    def add(self, loss: torch.Tensor, work: int, rows: int) -> None:
         """Notes one optimizer step; `loss` stays on the device."""
         self._pending.append(loss)
-        self._pending_tokens += tokens
-        self._pending_samples += samples
-        self.total_tokens += tokens
-        self.samples += samples
+        self._pending_work += work
+        self._pending_rows += rows
+        self.total_work += work
+        self.rows += rows
         allocated, reserved = self.memory.now()
         self.allocated.append(allocated)
         self.reserved.append(reserved)
@@ -72,10 +73,10 @@ class TrainingLog:
             self.warmup_time += window.seconds
         else:
             self.train_time += window.seconds
-            self.timed_tokens += self._pending_tokens
-            self.timed_samples += self._pending_samples
+            self.timed_work += self._pending_work
+            self.timed_rows += self._pending_rows
             self.step_seconds += window.step_seconds
-        self._pending_tokens = self._pending_samples = 0
+        self._pending_work = self._pending_rows = 0
         finite = [loss for loss in losses if math.isfinite(loss)]
         if len(finite) < len(losses) and not (tolerate and finite):
             first = len(self.losses) - len(losses) + 1 + next(i for i, x in enumerate(losses) if not math.isfinite(x))
@@ -87,26 +88,26 @@ class TrainingLog:
 
     def line(self) -> Metrics:
         """The training half of a metrics line: figures since the line before; closes no window."""
-        step, time_before, tokens_before = self._line_start
-        seconds, tokens = self.train_time - time_before, self.timed_tokens - tokens_before
-        self._line_start = (len(self.losses), self.train_time, self.timed_tokens)
+        step, time_before, work_before = self._line_start
+        seconds, work = self.train_time - time_before, self.timed_work - work_before
+        self._line_start = (len(self.losses), self.train_time, self.timed_work)
         finite = [loss for loss in self.losses[step:] if math.isfinite(loss)]
         return Metrics(
             step=len(self.losses),
             train_loss=sum(finite) / len(finite) if finite else None,
-            train_samples=self.samples,
+            train_samples=self.rows,
             train_time=seconds,
-            tokens_per_second=tokens / seconds if seconds else None,
+            tokens_per_second=work / seconds if seconds else None,
             memory_allocated_avg=statistics.fmean(self.allocated[step:]) if self.allocated[step:] else None,
             memory_reserved_avg=statistics.fmean(self.reserved[step:]) if self.reserved[step:] else None,
         )
 
     @property
-    def tokens_per_second(self) -> float | None:
-        """Non-padding tokens per second of training time, warm-up left out."""
-        return self.timed_tokens / self.train_time if self.train_time else None
+    def work_per_second(self) -> float | None:
+        """Units of work per second of training time, warm-up left out."""
+        return self.timed_work / self.train_time if self.train_time else None
 
     @property
-    def samples_per_second(self) -> float | None:
+    def rows_per_second(self) -> float | None:
         """Training rows per second of training time, warm-up left out."""
-        return self.timed_samples / self.train_time if self.train_time else None
+        return self.timed_rows / self.train_time if self.train_time else None

@@ -2,26 +2,21 @@
 
     python -m harness.compare lora/embedded-llama-rank8 ia3/embedded-llama
 
-compares the methods with their seeds as units (uncertainty.py), for every task and subset that both have
-results of. Seeds need not match, since Welch's test pairs nothing. Where one has a single seed, a paired test compares
-two trained models instead, and says so. Different protocols and different hardware are compared apart; different base
-models or data never.
+compares the methods with their seeds as units (uncertainty.py), for every task and subset that both have comparable
+results of (comparable.py). Seeds need not match, since Welch's test pairs nothing. Where one has a single seed, a
+paired test compares two trained models instead, and says so. Results of different machines count together and are
+marked; different protocols, base models or data never do.
 """
 
-import argparse
-import glob
 import statistics
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from harness.errors import UserError, did_you_mean
-from harness.experiment import CONTENT, ROOT, display_path
-from harness.result.schema import Result
-from harness.result.store import read_result
+from harness.experiment import CONTENT, display_path
+from harness.result.comparable import Record, difference, differing_setting, group_of, unranked
+from harness.result.read import Results
 from harness.result.uncertainty import (
     CONFIDENCE,
     Comparison,
@@ -29,19 +24,21 @@ from harness.result.uncertainty import (
     compare_items,
     compare_seeds,
     item_interval,
+    p_text,
+    pair_seeds,
     seed_interval,
 )
 
-Setting = tuple[str, str, int, str]  # task, subset or "", protocol, hardware
+Groups = dict[tuple, list[Record]]  # comparable runs
 
 
 @dataclass
 class Side:
-    """One of the two experiments: its results by setting, in the order of their seeds, and what was left out."""
+    """One of the two experiments: its runs by what they can be compared with, and what was left out."""
 
     name: str
     task: str | None = None
-    results: dict[Setting, list[Result]] = field(default_factory=dict)
+    groups: Groups = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -58,137 +55,119 @@ def parse_experiment(text: str) -> Side:
     return Side("/".join(parts[-2:]), task)
 
 
-def find_results(side: Side, folders: Sequence[Path], task: str | None, subset: str | None) -> None:
-    """Reads the side's results: successful, unmodified ones; of a seed found twice, the one in the earlier folder.
+def find_results(side: Side, found: Results, folders: Sequence[Path], task: str | None, subset: str | None) -> None:
+    """Takes the side's runs that are ranked: successful, unmodified ones with a score.
 
     Raises:
-        UserError: there are none, or a file is not a result.
+        UserError: there are none.
     """
-    prefix = glob.escape(side.name.replace("/", "--"))
-    paths = [path for folder in folders for path in sorted(folder.glob(f"*/*/{prefix}--*.json"))]
-    found = [(path, _read(path)) for path in paths]
-    if not found:
-        files = [path.name.split("--") for folder in folders for path in folder.glob("*/*/*--*.json")]
-        known = {"/".join(parts[:2]) for parts in files}
+    runs = [record for record in found.records if not record["profile"]]
+    own = [record for record in runs if record["experiment"] == side.name]
+    if not own:
+        known = {record["experiment"] for record in runs}
         remedy = did_you_mean(side.name, known) if known else "run an experiment first: python run.py --help"
+        remedy += f"; {len(found.skipped)} left out, the first: {found.skipped[0]}" if found.skipped else ""
         raise UserError(f"{side.name}: no results in {', '.join(map(display_path, folders))}; {remedy}")
-    for path, result in found:
-        setting = (result.task.name, result.task.subset or "", result.protocol, result.hardware["slug"])
-        if task not in (None, setting[0]) or subset not in (None, setting[1]):
+    for record in sorted(own, key=lambda one: (one["hardware"], one["seed"])):
+        if task not in (None, record["task"]) or subset not in (None, record["subset"]):
             continue
-        of_setting = side.results.setdefault(setting, [])
-        if result.train_info.status != "success" or result.overrides or not result.quality.test_scores:
-            side.notes.append(f"{display_path(path)} left out: not a successful, unmodified run")
-        elif result.seed in {other.seed for other in of_setting}:
-            side.notes.append(f"{display_path(path)} left out: an earlier folder has this seed")
+        if reason := unranked(record):
+            side.notes.append(f"{record['source']} left out: not a successful, unmodified run ({reason})")
         else:
-            of_setting.append(result)
-    side.results = {key: sorted(group, key=lambda one: one.seed) for key, group in side.results.items() if group}
-    if not side.results:
-        have = sorted({"/".join(filter(None, (one.task.name, one.task.subset))) for _, one in found})
+            side.groups.setdefault(group_of(record, "score_group"), []).append(record)
+    if not side.groups:
+        have = sorted({_task(record) for record in own})
         wanted = "/".join(filter(None, (task, subset)))
         raise UserError(f"{side.name}: no results of {wanted or 'successful runs'}; it has some of {', '.join(have)}")
 
 
-def _read(path: Path) -> Result:
-    try:
-        return read_result(path)
-    except (ValidationError, UnicodeDecodeError) as error:
-        line = " ".join(str(error).split())[:150]
-        raise UserError(f"{display_path(path)}: not a result of this harness ({line} …); move it away") from None
+def _task(record: Record) -> str:
+    return "/".join(filter(None, (record["task"], record["subset"])))
 
 
-def check_comparable(a: Sequence[Result], b: Sequence[Result]) -> None:
-    """One setting's results of A and B must share base model, data and metric, and each one's seeds their settings.
+def one_per_seed(runs: Sequence[Record], machines: Sequence[str], notes: list[str]) -> list[Record]:
+    """In the order of the seeds; of a seed that two machines ran, the run of the one named first."""
+    kept: dict[float, Record] = {}
+    for run in sorted(runs, key=lambda one: (one["seed"], machines.index(one["hardware"]))):
+        if run["seed"] in kept:
+            notes.append(f"{run['source']} left out: {kept[run['seed']]['source']} is of the same seed")
+        else:
+            kept[run["seed"]] = run
+    return list(kept.values())
+
+
+def check_settings(runs: Sequence[Record]) -> None:
+    """The runs of one experiment must share their settings.
 
     Raises:
         UserError: they do not.
     """
-    everyone = [*a, *b]
-    models = sorted({one.run_info.train_config["model_id"] for one in everyone})
-    if len(models) > 1:
-        raise UserError(f"not comparable: different base models, {' and '.join(models)}")
-    same = {
-        "versions of the base model": _base_version,
-        "data": lambda one: (one.provenance.data_fingerprint, len(one.quality.test_scores)),
-        "metrics": lambda one: (one.task.metric, one.task.higher_is_better),
-    }
-    for what, value in same.items():
-        other = next((one for one in everyone if value(one) != value(a[0])), None)
-        if other is not None:
-            raise UserError(
-                f"not comparable: {_origin(a[0])} and {_origin(other)} used different {what}; run one again"
-            )
-    for first, *others in (a, b):
-        for other in others:
-            key = _changed(first.run_info.train_config, other.run_info.train_config)
-            key = key or _changed(first.run_info.peft_config or {}, other.run_info.peft_config or {})
-            if key:
-                raise UserError(f"not one experiment: {_origin(first)} and {_origin(other)} differ in {key}")
+    first, *others = runs
+    for other in others:
+        key = differing_setting([first["settings"], other["settings"]])
+        if key:
+            raise UserError(f"not one experiment: {first['source']} and {other['source']} differ in {key}")
 
 
-def _base_version(result: Result) -> str | None:
-    sha = result.meta_info.model_info.sha or result.run_info.train_config.get("model_revision")
-    return result.provenance.base_model_fingerprint or sha
-
-
-def _origin(result: Result) -> str:
-    commit = (result.provenance.harness_commit or "unknown")[:8]
-    return f"{result.run_info.experiment_name} seed {result.seed} (commit {commit})"
-
-
-def _changed(one: dict, other: dict) -> str | None:
-    """A setting that tells two runs apart; one that only the newer run knows cannot."""
-    return next((key for key in sorted((one.keys() & other.keys()) - {"seed"}) if one[key] != other[key]), None)
-
-
-def compare_results(
-    a: Sequence[Result], b: Sequence[Result], confidence: float = CONFIDENCE
-) -> tuple[Comparison, tuple[Result, Result] | None]:
+def compare_runs(
+    a: Sequence[Record], b: Sequence[Record], confidence: float = CONFIDENCE
+) -> tuple[Comparison, tuple[Record, Record] | None]:
     """Two methods by their seeds; where one has a single seed, two models instead, which are then returned too."""
     if min(len(a), len(b)) > 1:
         return compare_seeds(_scores(a), _scores(b), confidence), None
-    shared = {one.seed for one in a} & {one.seed for one in b}
-    pair = tuple(next(one for one in side if not shared or one.seed in shared) for side in (a, b))
-    return compare_items(*(one.quality.test_scores for one in pair), confidence), pair
+    places = pair_seeds([one["seed"] for one in a], [one["seed"] for one in b])
+    pair = (a[places[0]], b[places[1]])
+    items = [one["item_scores"] for one in pair]
+    if any(one is None for one in items) or len(items[0]) != len(items[1]):
+        apart, reason = pair[0]["score"] - pair[1]["score"], "one seed, and no scores of the same items"
+        return Comparison(apart, None, None, None, confidence, (1, 1), "items", "", reason), pair
+    return compare_items(*items, confidence), pair
 
 
-def _scores(results: Sequence[Result]) -> list[float]:
-    return [statistics.fmean(result.quality.test_scores) for result in results]
+def _scores(runs: Sequence[Record]) -> list[float]:
+    return [run["score"] for run in runs]
 
 
-def section(setting: Setting, a: Sequence[Result], b: Sequence[Result], confidence: float = CONFIDENCE) -> str:
-    """What the terminal shows of one setting."""
-    info = a[0].task
-    comparison, pair = compare_results(a, b, confidence)
-    direction = "" if info.higher_is_better else ", lower is better"
-    width = max(len(side[0].run_info.experiment_name) for side in (a, b))
-    lines = [f"{_title(setting)}, {a[0].run_info.train_config['model_id']}: {info.metric} in %{direction}"]
+def section(a: Sequence[Record], b: Sequence[Record], confidence: float = CONFIDENCE) -> str:
+    """What the terminal shows of one group of comparable runs."""
+    info = a[0]
+    comparison, pair = compare_runs(a, b, confidence)
+    direction = "" if info["higher_is_better"] else ", lower is better"
+    width = max(len(side[0]["experiment"]) for side in (a, b))
+    lines = [f"{_title([*a, *b])}, {info['model']}: {info['metric']} in %{direction}"]
     lines += [f"  {label}  {_side(side, width, confidence)}" for label, side in (("A", a), ("B", b))]
     lines.append(f"  A - B: {100 * comparison.difference:+.1f} points{_bounds(comparison, '+')}")
     if comparison.p_value is not None:
-        p_value = f"p = {comparison.p_value:.3f}" if comparison.p_value >= 0.001 else "p < 0.001"
-        lines[-1] += f"; {p_value}, {comparison.method} over {comparison.unit}"
-    if pair is None and [one.seed for one in a] != [one.seed for one in b]:
+        lines[-1] += f"; {p_text(comparison.p_value)}, {comparison.method} over {comparison.unit}"
+    if pair is None and [one["seed"] for one in a] != [one["seed"] for one in b]:
         lines.append("  the seeds differ: all of each are used, since this test needs no pairs")
-    return "\n".join([*lines, f"  {_verdict(comparison, pair, info.higher_is_better)}"])
+    if len({one["hardware"] for one in (*a, *b)}) > 1:
+        lines.append("  on different hardware: scores can be compared, memory and speed cannot")
+    return "\n".join([*lines, f"  {_verdict(comparison, pair, info['higher_is_better'])}"])
 
 
-def _title(setting: Setting) -> str:
-    task, subset, protocol, hardware = setting
-    return f"{'/'.join(filter(None, (task, subset)))}, protocol {protocol}, {hardware}"
+def _title(runs: Sequence[Record]) -> str:
+    machines = " and ".join(sorted({run["hardware"] for run in runs}))
+    return f"{_task(runs[0])}, protocol {runs[0]['protocol']}, {machines}"
 
 
-def _side(results: Sequence[Result], width: int, confidence: float) -> str:
-    name, scores = f"{results[0].run_info.experiment_name:{width}}", _scores(results)
+def _side(runs: Sequence[Record], width: int, confidence: float) -> str:
+    name, scores = f"{runs[0]['experiment']:{width}}", _scores(runs)
     if len(scores) == 1:
-        interval = item_interval(results[0].quality.test_scores, confidence)
-        how = f"{interval.method} over {interval.n} items"
-        return f"{name}  {100 * scores[0]:.1f}, seed {results[0].seed} alone{_bounds(interval)}, {how}"
+        items = runs[0]["item_scores"]
+        name = f"{name}  {100 * scores[0]:.1f}, {_seed(runs[0])} alone"
+        if items is None:
+            return f"{name}, no interval"
+        interval = item_interval(items, confidence)
+        return f"{name}{_bounds(interval)}, {interval.method} over {interval.n} items"
     spread, interval = f"std {100 * statistics.stdev(scores):.1f}", seed_interval(scores, confidence)
-    seeds = ", ".join(str(result.seed) for result in results)
+    seeds = ", ".join(f"{run['seed']:.0f}" for run in runs)
     each = " / ".join(f"{100 * score:.1f}" for score in scores)
     return f"{name}  {100 * interval.estimate:.1f}, {spread}{_bounds(interval)}; seeds {seeds}: {each}"
+
+
+def _seed(run: Record) -> str:
+    return f"seed {run['seed']:.0f}"  # of another harness's result it may be 'seed nan'
 
 
 def _bounds(values: Interval | Comparison, sign: str = "") -> str:
@@ -197,36 +176,36 @@ def _bounds(values: Interval | Comparison, sign: str = "") -> str:
     return f", {100 * values.confidence:g} % interval {100 * values.low:{sign}.1f} to {100 * values.high:{sign}.1f}"
 
 
-def _verdict(comparison: Comparison, pair: tuple[Result, Result] | None, higher_is_better: bool) -> str:
+def _verdict(comparison: Comparison, pair: tuple[Record, Record] | None, higher_is_better: bool) -> str:
     better = comparison.better(higher_is_better)
     verdict = f"{better} is better" if better else "no difference seen"
     if comparison.p_value is None:
         verdict = f"not tested: {comparison.reason}"
     if pair is None:
         return verdict
-    models = f"A's seed {pair[0].seed} and B's seed {pair[1].seed}"
+    models = f"A's {_seed(pair[0])} and B's {_seed(pair[1])}"
     return f"{verdict}, of these two trained models only ({models}); more seeds would compare the methods"
 
 
 def report(a: Side, b: Side, confidence: float = CONFIDENCE) -> str:
-    """All settings that both have results of, then what is missing.
+    """Every group of comparable runs that both have some of, then what is missing.
 
     Raises:
-        UserError: there is no such setting, or what they have is not comparable.
+        UserError: there is none, or seeds of one side are not of one experiment.
     """
-    both = sorted(a.results.keys() & b.results.keys())
-    lacking = [
-        (side, key) for side, other in ((a, b), (b, a)) for key in sorted(other.results.keys() - side.results.keys())
-    ]
-    missing = [f"no results of {side.name} on {_title(setting)}" for side, setting in lacking]
+    both = [key for key in a.groups if key in b.groups]
+    missing = [*_missing(a, b), *_missing(b, a)]
     if not both:
-        raise UserError(f"nothing to compare: {'; '.join(missing)}; protocols and hardware are never mixed")
-    for key in both:
-        check_comparable(a.results[key], b.results[key])
-    parts = [section(key, a.results[key], b.results[key], confidence) for key in both]
-    notes = [*a.notes, *b.notes, *missing]
-    if len({setting[3] for setting in a.results.keys() | b.results.keys()}) > 1:
-        notes.append("results of different hardware are compared apart, though quality hardly depends on it")
+        raise UserError(f"nothing to compare: {'; '.join(dict.fromkeys(missing))}")
+    parts, notes = [], [*a.notes, *b.notes]
+    for key in sorted(both, key=lambda one: _title(a.groups[one])):
+        machines = [{run["hardware"] for run in side.groups[key]} for side in (a, b)]
+        order = sorted(machines[0] | machines[1], key=lambda name: (not all(name in side for side in machines), name))
+        sides = [one_per_seed(side.groups[key], order, notes) for side in (a, b)]
+        for runs in sides:
+            check_settings(runs)
+        parts.append(section(*sides, confidence))
+    notes += dict.fromkeys(missing)
     if len(both) > 1:
         chance = 100 * (1 - confidence)
         notes.append(
@@ -235,56 +214,15 @@ def report(a: Side, b: Side, confidence: float = CONFIDENCE) -> str:
     return "\n\n".join([*parts, *(["\n".join(f"note: {note}" for note in notes)] if notes else [])])
 
 
-def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parses the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m harness.compare",
-        description="Is the difference real? Compares the test scores of two experiments, seeds as units; results of "
-        "different hardware or protocols are compared apart.",
-        epilog="exit codes: 0 compared, whatever the verdict; 2 something you can put right, such as missing results",
-    )
-    parser.add_argument("a", metavar="A", help="<method>/<name>, or the experiment's folder")
-    parser.add_argument("b", metavar="B", help="the other one")
-    parser.add_argument("--task", help="compare on this task only")
-    parser.add_argument("--subset", help="compare on this subset only")
-    parser.add_argument(
-        "--results",
-        action="append",
-        type=Path,
-        metavar="DIR",
-        help="folder of <Task>/<hardware>/*.json "
-        "(default: the checkout's results/); repeatable, of a seed found twice the earlier folder's counts",
-    )
-    parser.add_argument(
-        "--confidence", type=float, default=CONFIDENCE, help="of intervals and verdict (default: 0.95)"
-    )
-    return parser.parse_args(argv)
-
-
-def start(arguments: argparse.Namespace) -> str:
-    """What the parsed arguments ask for, as text."""
-    a, b = parse_experiment(arguments.a), parse_experiment(arguments.b)
-    tasks = sorted({task for task in (a.task, b.task, arguments.task) if task})
-    if len(tasks) > 1:
-        raise UserError(f"{arguments.a}, {arguments.b}: of different tasks, {' and '.join(tasks)}; choose one")
-    if a.name == b.name:
-        raise UserError(f"{a.name}: compared with itself; name two experiments")
-    if not 0.5 <= arguments.confidence < 1:
-        raise UserError(f"--confidence {arguments.confidence}: expected a number from 0.5 to below 1, such as 0.95")
-    folders = arguments.results or [ROOT / "results"]
-    for folder in folders:
-        if not folder.is_dir():
-            raise UserError(f"--results {folder}: no such folder; expected one that holds <Task>/<hardware>/*.json")
-    for side in (a, b):
-        find_results(side, folders, tasks[0] if tasks else None, arguments.subset)
-    return report(a, b, arguments.confidence)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Prints the comparison and returns the exit code."""
-    try:
-        print(start(parse_arguments(argv)))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+def _missing(side: Side, other: Side) -> list[str]:
+    """What the side has and the other one has nothing comparable to, each with the nearest reason."""
+    notes = []
+    for key, runs in side.groups.items():
+        if key in other.groups:
+            continue
+        near = [group[0] for group in other.groups.values() if _task(group[0]) == _task(runs[0])]
+        if near:
+            notes.append(f"{_task(runs[0])} is not comparable: {difference(runs[0], near[0])}")
+        else:
+            notes.append(f"no results of {other.name} on {_title(runs)}")
+    return notes

@@ -9,18 +9,16 @@ from typing import Any
 from harness.result.schema import Result
 
 
-def file_name(result: Result) -> str:
-    """`<method>--<name>[--<subset>]--seed<k>`, without an ending."""
-    parts = [result.method, result.name, result.task.subset, f"seed{result.seed}"]
-    return "--".join(part for part in parts if part)
+def file_name(method: str, name: str, subset: str | None, seed: int) -> str:
+    """<method>--<name>[--<subset>]--seed<k>, which tells a run from others of its task."""
+    return "--".join(filter(None, (method, name, subset, f"seed{seed}")))
 
 
-def result_path(output: Path, result: Result) -> Path:
-    """Where a successful, unmodified run belongs, or a profile."""
-    folder = output / "results"
-    if result.profile:
-        return folder / "profiles" / result.hardware["slug"] / f"{result.task.name}--{file_name(result)}.json"
-    return folder / result.task.name / result.hardware["slug"] / f"{file_name(result)}.json"
+def result_path(output: Path, task: str, hardware: str, stem: str, profile: bool = False) -> Path:
+    """Where a result belongs below an output folder; profiles lie apart."""
+    if profile:
+        return output / "results" / "profiles" / hardware / f"{task}--{stem}.json"
+    return output / "results" / task / hardware / f"{stem}.json"
 
 
 def write_result(path: Path, result: Result, overwrite: bool = True) -> None:

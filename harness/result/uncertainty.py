@@ -152,13 +152,38 @@ def compare_items(a: Sequence[float], b: Sequence[float], confidence: float = CO
     difference, square_error = _mean_and_square_error(differences)
     if binary and differences.any():
         wins, losses = int((differences > 0).sum()), int((differences < 0).sum())
-        test, share = stats.binomtest(wins, wins + losses), (wins + losses) / len(a)
-        low, high = ((2 * bound - 1) * share for bound in test.proportion_ci(confidence, method="exact"))
-        return Comparison(difference, float(low), float(high), float(test.pvalue), **frame)
+        share, p_value = (wins + losses) / len(a), float(mcnemar_p_values(wins, losses))
+        bounds = stats.binomtest(wins, wins + losses).proportion_ci(confidence, method="exact")
+        low, high = (float(2 * bound - 1) * share for bound in bounds)
+        return Comparison(difference, low, high, p_value, **frame)
     if not square_error:
         return _without_spread(difference, "the models differ by the same on every item: no spread", frame)
     low, high, p_value = _student(difference, math.sqrt(square_error), len(a) - 1, confidence)
     return Comparison(difference, max(low, -1.0), min(high, 1.0), p_value, **frame)
+
+
+def mcnemar_p_values(wins: numpy.ndarray, losses: numpy.ndarray) -> numpy.ndarray:
+    """Two-sided and exact, for many pairs of models at once.
+
+    Args:
+        wins: items that only the one model of a pair got right.
+        losses: items that only the other one did.
+    """
+    return numpy.minimum(1.0, 2 * stats.binom.cdf(numpy.minimum(wins, losses), wins + losses, 0.5))
+
+
+def pair_seeds(a: Sequence[float], b: Sequence[float]) -> tuple[int, int]:
+    """Places of the two seeds whose models are compared where one side has a single seed: the first that both have.
+
+    Without one that both have, the first of each.
+    """
+    shared = next((seed for seed in a if seed in b), None)
+    return (0, 0) if shared is None else (list(a).index(shared), list(b).index(shared))
+
+
+def p_text(value: float) -> str:
+    """'p = 0.012'."""
+    return f"p = {value:.3f}" if value >= 0.001 else "p < 0.001"
 
 
 def _without_spread(difference: float, reason: str, frame: dict) -> Comparison:

@@ -10,10 +10,10 @@ from peft import PeftType
 from tqdm import tqdm
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from harness.batches import pad
 from harness.params import GenerationKwargs, TrainingParams
 from harness.result.schema import Lengths
 from harness.text.decoding import decode_greedily
+from harness.text.encoding import pad
 from harness.text.key_value_cache import growing_cache
 
 

@@ -1,9 +1,28 @@
 """Result files for the tests of the dashboard: ours through the schema, published ones by hand."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
+import pandas
+
+from harness.result.files import Skipped
+from harness.result.frame import to_frame
+from harness.result.read import read_results
 from harness.result.schema import Result
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The frame of the runs below some paths, and what was left out."""
+
+    runs: pandas.DataFrame
+    skipped: list[Skipped]
+
+
+def load(paths, task=None) -> Loaded:
+    found = read_results(paths, task)
+    return Loaded(to_frame(found.records), found.skipped)
 
 
 def ours(

@@ -1,8 +1,10 @@
 """Results for tests of the dashboard's reasoning: written as files are, read as the dashboard reads them."""
 
-from harness.dashboard.experiments import by_experiment
-from harness.dashboard.fields import flatten
-from harness.dashboard.runs import to_frame
+import json
+
+from harness.result.experiments import by_experiment
+from harness.result.frame import to_frame
+from harness.result.read import to_record
 
 GPU = "nvidia-l40s"
 
@@ -74,6 +76,9 @@ def seeds(experiment, scores, **other):
 
 def frames(results):
     """The frames of runs and of experiments."""
-    rows = [flatten(one, "Task") | {"source": f"results/{place}.json"} for place, one in enumerate(results)]
+    rows = [
+        to_record(json.dumps(one).encode(), "Task") | {"source": f"results/{place}.json"}
+        for place, one in enumerate(results)
+    ]
     runs = to_frame(rows)
     return runs, by_experiment(runs)

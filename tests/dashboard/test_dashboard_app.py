@@ -24,7 +24,6 @@ import app
 from harness.dashboard import markup, plots_runs, state
 from harness.dashboard.build import LABELS, Page, clicked_head, opened
 from harness.dashboard.choices import read_data, resolve, selected, task_choices
-from harness.dashboard.columns import COLUMNS
 from harness.dashboard.experiment_parts import inference
 from harness.dashboard.expression import ExpressionError, mask
 from harness.dashboard.saved import saved_file
@@ -33,7 +32,9 @@ from harness.dashboard.state import FIELDS, TABS, View, from_controls, from_quer
 from harness.dashboard.subsets import all_subsets
 from harness.dashboard.tab_compare import CompareTab
 from harness.experiment import ROOT
-from harness.result.tables import load_groups, means_table
+from harness.result.columns import COLUMNS
+from harness.result.read import read_results
+from harness.result.tables import means_table
 
 KEY = "lora/rank8@cpu-x86-64@1"
 TEXT = st.text(max_size=30)
@@ -310,7 +311,7 @@ def test_configuration_is_compared_with_the_defaults_of_the_task(tmp_path):
     assert "lr_scheduler" not in differing
 
 
-def test_compare_tests_methods_by_seeds_models_by_items_and_nothing_across_hardware(page):
+def test_compare_tests_methods_by_seeds_models_by_items_and_marks_other_hardware(page):
     keys = (KEY, "ia3/plain@cpu-x86-64@1", "prompt_tuning/tokens20@cpu-x86-64@1", "lora/rank8@nvidia-l40s@1")
     found = page.draw(View(tab="compare", task=TASK, model="embedded/llama", compare=keys))
     tab: CompareTab = page.tabs["compare"]
@@ -318,7 +319,7 @@ def test_compare_tests_methods_by_seeds_models_by_items_and_nothing_across_hardw
     assert text.count("</tr>") > 6
     assert "Welch&#x27;s t-test over seeds" in text
     assert "of these two trained models only" in text
-    assert "not tested: different hardware" in text
+    assert "not of their methods; on different hardware" in text
     assert "peft_type" in found[tab.rest]
     assert len(found[tab.loss].data) == 4
 
@@ -401,16 +402,13 @@ def test_compare_marks_no_best_among_runs_that_did_not_succeed(page):
     assert "not to be ranked" in head
 
 
-@pytest.mark.parametrize(
-    "changes", [{"quality.test_scores": []}, {"run_info.train_config": {"seed": 0}}, {"provenance.unknown": 1}]
-)
-def test_compare_says_so_where_a_file_is_incomplete(tmp_path, changes):
-    write(tmp_path / "results", ours("lora/a", **changes), ours("lora/b", **changes))
+def test_compare_says_so_where_there_are_no_scores_by_item(tmp_path):
+    write(tmp_path / "results", *(ours(name, **{"quality.test_scores": []}) for name in ("lora/a", "lora/b")))
     own = build_page(tmp_path / "results")
     head = own.draw(View(tab="compare", compare=("lora/a@cpu-x86-64@1", "lora/b@cpu-x86-64@1")))[
         own.tabs["compare"].head
     ]
-    assert "not tested: a file is no complete result" in head
+    assert "not tested: one seed, and no scores of the same items" in head
 
 
 def test_a_shared_gpu_is_marked_and_its_times_are_not_plotted(tmp_path):
@@ -461,18 +459,20 @@ def on_subsets(experiment, **rights):
     ]
 
 
-def test_subsets_are_taken_together_where_each_has_the_same_seeds(tmp_path):
+def test_subsets_are_taken_together_over_seeds_that_each_has(tmp_path):
     results = [*on_subsets("lora/a", one=(6, 8), two=(2, 2)), *on_subsets("ia3/b", one=(9, 9), two=(9, 8))]
     results += [*on_subsets("lora/c", one=(5, 5), two=(5,)), *on_subsets("lora/d", one=(5, 5))]
     own = build_page(write(tmp_path / "results", *results))
     text = own.draw(View(task="Glue/one"))[own.tabs["results"].subsets]
     rows = [re.sub("<[^>]*>", " ", row).split() for row in text.split("<tbody>")[1].split("</tr>")[:-1]]
     assert [row[:5] for row in rows] == [
-        ["ia3/", "b", "90.0", "85.0", "87.5"], ["lora/", "a", "70.0", "20.0", "45.0"]
+        ["ia3/", "b", "90.0", "85.0", "87.5"], ["lora/", "c", "50.0", "50.0", "50.0"],
+        ["lora/", "a", "70.0", "20.0", "45.0"],
     ]  # fmt: skip
+    assert rows[1][5:] == ["one", "seed"]  # the other seed has no result on the second subset
     low, high = stats.t.interval(0.95, 1, 0.45, 0.05)  # of 40 and 50 %, with a standard error of 5 points
-    assert rows[1][5:] == f"{100 * max(low, 0):.1f} – {100 * min(high, 1):.1f} (2 seeds)".split()
-    assert "left out: 2 without the same seeds on every subset" in text
+    assert rows[2][5:] == f"{100 * max(low, 0):.1f} – {100 * min(high, 1):.1f} (2 seeds)".split()
+    assert "left out: 1 without a seed that every subset has" in text
     assert "lora/" not in own.draw(View(task="Glue/two", text="ia3"))[own.tabs["results"].subsets]
     assert own.draw(View(task="Glue/one", text="lora/d"))[own.tabs["results"].subsets] == ""
 
@@ -483,8 +483,8 @@ def test_means_over_subsets_are_those_of_the_table():
     here = (data.experiments["part"] == "SuperGLUE/copa") & (data.experiments["hardware"] == "cpu-x86-64")
     shown = data.experiments[here & (data.experiments["model"] == "embedded/t5")]
     text = re.sub("<wbr>", "", all_subsets(data.experiments, data.runs, shown))
-    groups = load_groups("SuperGLUE", "").items()
-    group = next(found for key, found in groups if (key[1], key[3]) == ("cpu-x86-64", "embedded/t5"))
+    records = read_results([ROOT / "results" / "SuperGLUE"]).records
+    group = [one for one in records if (one["hardware"], one["model"]) == ("cpu-x86-64", "embedded/t5")]
     lines = [line.strip("| ").split(" | ") for line in means_table(group).splitlines()[2:]]
     same = [line for line in lines if f'<th scope="row">{line[0]}</th>' in text]
     assert len(same) > 5

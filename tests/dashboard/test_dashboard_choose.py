@@ -1,14 +1,14 @@
 """Which method for me? What the Choose page keeps, drops, ranks, and admits not to know."""
 
 import pytest
+from dashboard_files import load
 from dashboard_results import frames, result, seeds
 
 from harness.dashboard.choose import advise
-from harness.dashboard.experiments import by_experiment
-from harness.dashboard.load import load
 from harness.dashboard.needs import FAMILIES, INFERENCE, PRIORITIES, Needs
 from harness.dashboard.rules import RULES, Situation, room
 from harness.experiment import ROOT
+from harness.result.experiments import by_experiment
 
 MIB = 2**20
 
@@ -387,10 +387,10 @@ def test_committed_results_give_reasons_whatever_is_asked(committed, inference, 
     runs, experiments = committed
     needs = Needs(gpu_memory=500 * MIB, max_storage=MIB, max_train_seconds=600, priority=priority, inference=inference)
     advice = advise(experiments, needs, runs)
-    assert len(advice.rankings) == experiments["group"].nunique()
+    assert len(advice.rankings) == experiments["cost_group"].nunique()
     for ranking in advice.rankings:
         everything = (*ranking.kept, *ranking.unknown, *ranking.dropped)
         assert sorted(names(everything)) == sorted(
-            experiments.loc[experiments["group"].eq(ranking.group), "experiment"].unique()
+            experiments.loc[experiments["cost_group"].eq(ranking.group), "experiment"].unique()
         )
         assert all(one.reasons for one in everything)

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import numpy
 import pytest
-from dashboard_files import change, ours, published, write
+from dashboard_files import change, load, ours, published, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.dashboard import WANTED, benchmark
-from harness.dashboard.columns import COLUMNS, FLAGS, METRICS, NUMBERS, TEXTS, format_value
-from harness.dashboard.experiments import by_experiment
-from harness.dashboard.load import LARGEST_FILE, load, read
-from harness.dashboard.origin import task_of
-from harness.dashboard.values import StrangeResult
+from harness.dashboard.expression import FLAGS
 from harness.experiment import ROOT
+from harness.result.columns import COLUMNS, METRICS, NUMBERS, TEXTS, format_value
+from harness.result.experiments import by_experiment
+from harness.result.files import LARGEST_FILE, UnreadableError, read_object
+from harness.result.origin import task_of
 
 
 def only(path, **arguments):
@@ -40,7 +40,7 @@ def test_every_committed_result_is_read():
     assert not loaded.skipped
     assert sorted(loaded.runs["source"]) == sorted(path.relative_to(ROOT).as_posix() for path in files)
     for row in loaded.runs.sample(5, random_state=0).itertuples():
-        data = read(ROOT / row.source)
+        data = read_object(ROOT / row.source)
         assert row.score == data["quality"]["test_score"] or data.get("profile")
         assert row.memory_train == data["memory"]["train"]["reserved"]
         assert (row.method, row.name, row.seed) == (data["method"], data["name"], data["seed"])
@@ -126,7 +126,7 @@ def test_hundreds_of_published_results_load_beside_ours(tmp_path):
     assert set(foreign["task"]) == {"MetaMathQA"}
     assert set(foreign["hardware"]) == {"nvidia-l40s", "nvidia-h100-80gb-hbm3", "cpu-x86-64"}
     assert sorted(foreign["score"]) == pytest.approx([number / 500 for number in range(400)])
-    assert not set(foreign["group"]) & set(loaded.runs.loc[~loaded.runs["foreign"], "group"])
+    assert not set(foreign["score_group"]) & set(loaded.runs.loc[~loaded.runs["foreign"], "score_group"])
     experiments = by_experiment(loaded.runs)
     assert len(experiments) == 402
     assert experiments.loc[experiments["foreign"], "ranked"].all()
@@ -301,8 +301,8 @@ def test_pythons_nan_is_missing(tmp_path):
 
 
 def test_read_tells_why_not(tmp_path):
-    with pytest.raises(StrangeResult, match="No such file"):
-        read(tmp_path / "nowhere.json")
+    with pytest.raises(UnreadableError, match="No such file"):
+        read_object(tmp_path / "nowhere.json")
 
 
 values = st.recursive(
@@ -348,7 +348,7 @@ def test_anything_anywhere_never_breaks_loading(tmp_path, data):
 
 def test_columns_are_described():
     assert all(column.label and column.description for column in COLUMNS.values())
-    assert all(column.kind != "text" for column in METRICS.values())
+    assert all(column.unit != "text" for column in METRICS.values())
     assert len({column.label for column in COLUMNS.values()}) == len(COLUMNS)
 
 
@@ -374,10 +374,13 @@ class Blocked:
             raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, Blocked())
-from harness.dashboard import columns, experiments, export, expression, filters, load, notices, pareto
+from harness.dashboard import export, expression, filters, notices
+from harness.result import experiments, pareto
+from harness.result.frame import to_frame
+from harness.result.read import read_results
 from harness.experiment import ROOT
 
-frame = experiments.fill_intervals(experiments.by_experiment(load.load([ROOT / "results" / "MetaMathQA"]).runs))
+frame = experiments.fill_intervals(experiments.by_experiment(to_frame(read_results([ROOT / "results" / "MetaMathQA"]).records)))
 shown = filters.apply(frame, filters.Filter(text="LoRA", expression='method == "lora" and score > 50 * percent'))
 assert 0 < len(shown) < len(frame)
 assert pareto.front(frame, "storage", "score").any()

@@ -5,17 +5,17 @@ import math
 
 import numpy
 import pytest
-from dashboard_files import ours, published, write
+from dashboard_files import load, ours, published, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from harness.dashboard import intervals
-from harness.dashboard.experiments import by_experiment, fill_intervals
-from harness.dashboard.load import load
 from harness.dashboard.notices import notices
-from harness.dashboard.ties import Entry, compare_with_best, mcnemar_p_values
-from harness.result.uncertainty import compare_items
+from harness.result import intervals
+from harness.result.experiments import by_experiment, fill_intervals
+from harness.result.pareto import front
+from harness.result.ties import Entry, compare_with_best
+from harness.result.uncertainty import compare_items, mcnemar_p_values
 
 ITEMS = 40
 
@@ -234,7 +234,7 @@ def test_every_experiment_gets_a_verdict_and_one_is_best(data):
 # Groups --------------------------------------------------------------------------------------------------------------
 
 APART = {
-    "protocol": {"protocol": 2}, "hardware": {"hardware.slug": "nvidia-l40s"}, "model": {"run_info.train_config.model_id": "embedded/t5"},
+    "protocol": {"protocol": 2}, "model": {"run_info.train_config.model_id": "embedded/t5"},
     "task": {"task.name": "CNNDM"}, "subset": {"task.subset": "copa"}, "metric": {"task.metric": "ROUGE-L"},
     "data": {"provenance.data_fingerprint": "e" * 64}, "base model": {"provenance.base_model_fingerprint": "f" * 64},
 }  # fmt: skip
@@ -251,9 +251,29 @@ def test_nothing_is_ranked_across(tmp_path, what):
     assert len(frame) == 3
     other = frame[frame["score"].between(0.12, 0.16)].iloc[0]
     assert (other["tie"], other["tied"], other["seeds"]) == ("the only one", True, 2)
-    same = frame[frame["group"] != other["group"]]
+    same = frame[frame["score_group"] != other["score_group"]]
     assert same["tie"].str.startswith("behind").sum() == 1
-    assert same["group"].nunique() == 1
+    assert same["score_group"].nunique() == 1
+
+
+MACHINES = {
+    "hardware": {"hardware.slug": "nvidia-l40s"}, "processor": {"hardware.cpu": "Xeon"}, "threads": {"hardware.threads": 8},
+    "stepping": {"hardware.cpu_stepping": 3}, "libraries": {"meta_info.package_info": {"torch-version": "3.0"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", MACHINES)
+def test_scores_of_other_machines_are_ranked_together_and_costs_are_not(tmp_path, what):
+    """Each machine has a row of its own; the better score is the best of both, and both lie on a front of costs."""
+    changes = MACHINES[what] | {"memory.train.reserved": 10**9}
+    elsewhere = [ours("lora/a", seed, answers(right), **changes) for seed, right in ((2, 10), (3, 12))]
+    frame = experiments_of(tmp_path, *seeds_of("lora/a", (36, 38)), *elsewhere)
+    assert len(frame) == 2
+    assert frame["tie"].str.startswith("behind").tolist() == [False, True]
+    assert frame["score_group"].nunique() == 1
+    assert frame["cost_group"].nunique() == 2
+    assert front(frame, "storage", "score").tolist() == [True, False]
+    assert front(frame, "memory_train", "score").tolist() == [True, True]
 
 
 def test_what_is_not_ranked_has_rows_of_its_own(tmp_path):
@@ -281,8 +301,8 @@ SAID = {
     "model": ({"run_info.train_config.model_id": "embedded/t5"}, "Base models are mixed"),
     "metric": ({"task.metric": "ROUGE-L"}, "different metrics"),
     "data": ({"provenance.data_fingerprint": "e" * 64}, "MetaMathQA has results of different versions"),
-    "torch": ({"meta_info.package_info": {"torch-version": "3.0.1"}}, "Major versions of torch are mixed (2 and 3)"),
-    "peft": ({"meta_info.package_info": {"peft-version": "0.22.0"}}, "Major versions of peft are mixed (0.21 and 0.22)"),
+    "torch": ({"meta_info.package_info": {"torch-version": "3.0.1"}}, "Major versions of libraries are mixed (torch 2, peft 0.21 and torch 3)"),
+    "peft": ({"meta_info.package_info": {"peft-version": "0.22.0"}}, "Major versions of libraries are mixed (peft 0.22 and torch 2, peft 0.21)"),
     "shared": ({"provenance.shared_device": True}, "1 row is measured while another process used the same GPU"),
     "failed": ({"train_info.status": "diverged"}, "Runs without success are shown, not ranked: 1 diverged"),
     "profile": ({"profile": True}, "1 row is of profiles"),
@@ -298,22 +318,15 @@ def test_notices_name_what_is_mixed(tmp_path, what):
     assert said in found[0]
 
 
-def test_seeds_on_other_processors_are_said(tmp_path):
-    """The slug of a CPU is its architecture's: neither its name nor the threads are in it."""
-    processors = [{"slug": "cpu-x86-64", "cpu": "EPYC", "threads": threads} for threads in (1, 2)]
+def test_seeds_on_other_processors_are_rows_of_their_own_and_said(tmp_path):
+    processors = [{"slug": "cpu-amd-epyc", "cpu": "EPYC", "threads": threads} for threads in (1, 2)]
     results = [ours("lora/a", seed, answers(20), hardware=one) for seed, one in enumerate(processors)]
     frame = experiments_of(tmp_path, *results)
-    assert frame["processor"].tolist() == ["EPYC, 1 thread or EPYC, 2 threads"]
-    assert notices(frame) == [
-        "Processors or threads are mixed (EPYC, 1 thread or EPYC, 2 threads): speed is not comparable."
-    ]
+    assert sorted(frame["processor"]) == ["EPYC, 1 thread", "EPYC, 2 threads"]
+    said = "Processors or threads are mixed (EPYC, 1 thread and EPYC, 2 threads): scores are ranked together, "
+    assert notices(frame) == [f"{said}but memory and speed are not comparable."]
     alike = experiments_of(tmp_path / "alike", *(one | {"hardware": processors[0]} for one in results))
     assert (alike["processor"].tolist(), notices(alike)) == (["EPYC, 1 thread"], [])
-    gpu = [
-        one | {"hardware": processor | {"slug": "nvidia-l40s"}}
-        for one, processor in zip(results, processors, strict=True)
-    ]
-    assert notices(experiments_of(tmp_path / "gpu", *gpu)) == []
 
 
 def test_notice_of_profiles_of_different_hardware(tmp_path):

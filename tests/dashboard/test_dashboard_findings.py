@@ -4,6 +4,7 @@ import math
 
 import numpy
 import pytest
+from dashboard_files import load
 from dashboard_results import frames, result, seeds
 from scipy import stats
 
@@ -11,10 +12,9 @@ from harness.dashboard.checks import CLOSE
 from harness.dashboard.claims import CLAIMS
 from harness.dashboard.estimates import VERDICTS, difference, rank_correlation, ratio, ratio_to_one, spread_ratio
 from harness.dashboard.evidence import is_method
-from harness.dashboard.experiments import by_experiment
 from harness.dashboard.findings import Claim, Line, combined, findings
-from harness.dashboard.load import load
 from harness.experiment import ROOT
+from harness.result.experiments import by_experiment
 
 FULL, LORA = "full-finetuning/x", "lora/a"
 MIB = 2**20

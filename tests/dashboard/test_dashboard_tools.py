@@ -9,18 +9,18 @@ import string
 import numpy
 import pandas
 import pytest
-from dashboard_files import ours, published, write
+from dashboard_files import load, ours, published, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.dashboard.columns import COLUMNS, METRICS
-from harness.dashboard.experiments import by_experiment
 from harness.dashboard.export import to_csv, to_json
 from harness.dashboard.expression import ExpressionError, mask
 from harness.dashboard.filters import Filter, apply
-from harness.dashboard.load import load
-from harness.dashboard.pareto import front
 from harness.dashboard.syntax import LONGEST
+from harness.result.columns import COLUMNS, METRICS
+from harness.result.comparable import group_for
+from harness.result.experiments import by_experiment
+from harness.result.pareto import front
 
 FRAME = pandas.DataFrame(
     {
@@ -259,7 +259,7 @@ def test_front_is_what_nothing_beats(rows, x, y, grouped):
     frame = pandas.DataFrame({x: [row[0] for row in rows], y: [row[1] for row in rows]}, dtype=float)
     frame["status"] = pandas.Series([row[3] for row in rows], dtype="str")
     if grouped:
-        frame["group"] = pandas.Series([row[2] for row in rows], dtype="str")
+        frame[group_for((x, y))] = pandas.Series([row[2] for row in rows], dtype="str")
     frame.index = frame.index * 2 + 1
     signs = [-1 if METRICS[key].better == "higher" else 1 for key in (x, y)]
     eligible = [not math.isnan(row[0]) and not math.isnan(row[1]) and row[3] == "success" for row in rows]
@@ -306,7 +306,7 @@ def frames(draw):
     count = draw(st.integers(0, 6))
     columns = {}
     for key in keys:
-        kind = "text" if COLUMNS[key].kind == "text" else "number"
+        kind = "text" if COLUMNS[key].unit == "text" else "number"
         drawn = draw(st.lists(cells[kind], min_size=count, max_size=count))
         columns[key] = pandas.Series(drawn, dtype="str" if kind == "text" else float)
     frame = pandas.DataFrame(columns)
@@ -316,7 +316,7 @@ def frames(draw):
 
 def same(key, value, exported):
     """Whether what was read back is the cell; exported is None where it was empty or null."""
-    if COLUMNS[key].kind == "text":
+    if COLUMNS[key].unit == "text":
         return value == (exported or "")
     return exported is None if math.isnan(value) else float(exported) == value
 
@@ -333,7 +333,7 @@ def test_csv_is_what_is_shown(drawn):
     for row, shown in zip(rows, frame[keys].itertuples(index=False), strict=True):
         for key, cell, value in zip(keys, row, shown, strict=True):
             assert not cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
-            text = cell[1:] if COLUMNS[key].kind == "text" and cell.startswith("'") else cell
+            text = cell[1:] if COLUMNS[key].unit == "text" and cell.startswith("'") else cell
             assert same(key, value, text or None)
 
 

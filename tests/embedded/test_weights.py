@@ -8,7 +8,7 @@ from transformers import AutoModelForSeq2SeqLM
 
 from harness.errors import UserError
 from harness.experiment import ROOT, read_experiment
-from harness.models import load_base_model, load_tokenizer
+from harness.workloads.text import Text
 
 EMBEDDED = ROOT / "harness" / "embedded" / "t5"
 OWN = read_experiment(ROOT / "method_comparison/CNNDM/experiments/full-finetuning/embedded-t5").params
@@ -26,7 +26,7 @@ def only_bin(tmp_path, monkeypatch):
 
 
 def test_bin_weights_are_loaded(only_bin):
-    loaded = load_base_model(HUB, load_tokenizer(OWN, "test"), torch.device("cpu"), "test")
+    loaded = Text.load(HUB, torch.device("cpu"), "test")[1]
     ours, theirs = loaded.state_dict(), only_bin[1].state_dict()
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
@@ -34,7 +34,7 @@ def test_bin_weights_are_loaded(only_bin):
 
 def test_the_models_that_ship_are_never_loaded_from_bin(only_bin):
     with pytest.raises(OSError, match="safetensors"):
-        load_base_model(OWN, load_tokenizer(OWN, "test"), torch.device("cpu"), "test")
+        Text.load(OWN, torch.device("cpu"), "test")[1]
 
 
 class Malicious:
@@ -47,5 +47,5 @@ def test_a_bin_that_would_run_code_is_refused(only_bin, write, capsys):
     folder, model = only_bin
     write({**model.state_dict(), "extra": Malicious()}, folder / "pytorch_model.bin")
     with pytest.raises(UserError, match=r"its \.bin file holds more than weights and was not loaded"):
-        load_base_model(HUB, load_tokenizer(OWN, "test"), torch.device("cpu"), "test")
+        Text.load(HUB, torch.device("cpu"), "test")[1]
     assert "never be printed" not in capsys.readouterr().out

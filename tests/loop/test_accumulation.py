@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, T5Config, T5ForConditionalGeneration
 
-from harness.batches import Sample, collate
+from harness.text.encoding import Sample, collate
 
 
 def tiny_llama():

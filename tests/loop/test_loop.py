@@ -7,6 +7,7 @@ import torch
 from conftest import LORA
 
 import run
+from harness.workloads.text import Text
 
 
 def trained_tensors(outcome):
@@ -43,17 +44,18 @@ def test_dropout_follows_the_seed_too(run_main, write_experiment):
 def spied(monkeypatch):
     """What one run trained on and started from: the prompts of each step and the adapter's first state."""
     seen = {"batches": [], "initial": None}
-    collate, train = run.collate, run.train
+    collate, train = Text.collate, run.train
 
-    def spy_collate(samples, *arguments):
+    def spy_collate(self, samples):
         seen["batches"].append([tuple(sample.prompt) for sample in samples])
-        return collate(samples, *arguments)
+        return collate(self, samples)
 
-    def spy_train(current):
-        seen["initial"] = [p.detach().clone() for p in current.model.parameters() if p.requires_grad]
-        return train(current)
+    def spy_train(*arguments):
+        model = next(one for one in arguments if isinstance(one, torch.nn.Module))
+        seen["initial"] = [p.detach().clone() for p in model.parameters() if p.requires_grad]
+        return train(*arguments)
 
-    monkeypatch.setattr(run, "collate", spy_collate)
+    monkeypatch.setattr(Text, "collate", spy_collate)
     monkeypatch.setattr(run, "train", spy_train)
     return seen
 

@@ -10,7 +10,13 @@ from torch.utils.data import SequentialSampler
 from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, Trainer, TrainingArguments
 
 import run as runner
+from harness import modes
+from harness.adapter_config import read_adapter
 from harness.experiment import find_experiment, read_experiment
+from harness.plan import Plan
+from harness.record import new_record
+from harness.result.provenance import hardware
+from harness.workloads.text import Text
 
 STEPS, WARMUP_RATIO = 50, 0.1
 SETTINGS = {
@@ -21,20 +27,23 @@ SETTINGS = {
 
 
 def train_ours(tmp_path, monkeypatch, changes, folder=LORA, subset=None):
-    """Trains with run.train; returns the Run, the micro-batches it collated, and the model as it was before."""
+    """Trains with run.train; returns the record, the model before and after, and the micro-batches it collated."""
     experiment = read_experiment(find_experiment(folder), SETTINGS | changes, 0)
-    current = runner.prepare(experiment, subset, torch.device("cpu"), tmp_path, rehearsal=True)  # scores no base model
-    runner.load(current)
-    untrained = copy.deepcopy(current.model)
-    collated, collate = [], runner.collate
+    task, device, mode = runner.load_task(experiment.task_folder), torch.device("cpu"), modes.REHEARSAL
+    record = new_record(Plan(experiment, subset, output=tmp_path), task, device, hardware(device))
+    runner.set_seed(0)
+    splits, workload, base = runner.load(record, mode, task)
+    model = runner.attach(record, base, read_adapter(experiment), workload, len(splits.train))
+    untrained = copy.deepcopy(model)
+    collated, collate = [], Text.collate
 
     def spy(*arguments):
         collated.append(collate(*arguments))
         return collated[-1]
 
-    monkeypatch.setattr(runner, "collate", spy)
-    runner.train(current)
-    return current, collated, untrained
+    monkeypatch.setattr(Text, "collate", spy)
+    runner.train(record, mode, task, workload, model, splits)
+    return record, model, collated[:-1], untrained  # the last is the sample that measuring looks at
 
 
 class Replaying:
@@ -111,7 +120,7 @@ def test_the_loss_curve_of_an_encoder_decoder_model_is_trainers(
     compare(*train_ours(tmp_path, monkeypatch, changes, folder, subset), tmp_path)
 
 
-def compare(ours, batches, untrained, tmp_path):
+def compare(ours, model, batches, untrained, tmp_path):
     """Trains the untrained copy with Trainer and expects the same losses, step by step, and the same weights."""
     params = ours.params
     assert len(batches) == STEPS * params.gradient_accumulation_steps
@@ -120,6 +129,6 @@ def compare(ours, batches, untrained, tmp_path):
     assert ours.training.losses == pytest.approx(trainer.losses, rel=1e-4)
     assert ours.training.losses[-1] < 0.8 * ours.training.losses[0]  # a curve, not a line
     theirs = dict(untrained.named_parameters())
-    trained = {name: parameter for name, parameter in ours.model.named_parameters() if parameter.requires_grad}
+    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     for name, parameter in trained.items():
         torch.testing.assert_close(parameter, theirs[name], rtol=1e-3, atol=1e-5)

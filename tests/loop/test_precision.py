@@ -9,8 +9,9 @@ from conftest import LORA
 from peft import PeftModel
 
 import run
-from harness.batches import IGNORED
-from harness.measure.inference import without_adapter
+from harness import optimizers
+from harness.merging import without_adapter
+from harness.text.encoding import IGNORED
 
 LONGER = ["--set", "max_steps=24", "--set", "eval_steps=8", "--set", "batch_size=8"]
 
@@ -20,7 +21,7 @@ def seen(monkeypatch):
     """The model of the last run, as it was when training ended."""
     runs = []
     save = run.save
-    monkeypatch.setattr(run, "save", lambda current: (runs.append(current), save(current))[1])
+    monkeypatch.setattr(run, "save", lambda record, mode, model: (runs.append(model), save(record, mode, model))[1])
     return runs
 
 
@@ -33,7 +34,7 @@ def test_quantized_base_trains_saves_and_loads(run_main, seen, dtype):
     outcome = run_main(LORA, *LONGER, "--set", f"dtype={dtype}")
     assert outcome.code == 0
     assert outcome.losses[2] < outcome.losses[0]
-    model = seen[0].model
+    model = seen[0]
     layers = {type(module).__name__ for module in model.modules()}
     assert {"int8": "Linear8bitLt", "int4": "Linear4bit"}[dtype] in layers
     if dtype == "int4":
@@ -86,8 +87,8 @@ def test_a_paged_optimizer_needs_a_gpu_and_says_so(run_main, capsys, name):
 def test_dtype_of_what_is_trained(run_main, seen, settings, expected):
     outcome = run_main(LORA, *[word for key, value in settings.items() for word in ("--set", f"{key}={value}")])
     assert outcome.code == 0
-    assert trained_dtypes(seen[0].model) == {expected}
-    frozen = {p.dtype for p in seen[0].model.parameters() if not p.requires_grad}
+    assert trained_dtypes(seen[0]) == {expected}
+    frozen = {p.dtype for p in seen[0].parameters() if not p.requires_grad}
     assert frozen == {getattr(torch, settings["dtype"])}
     assert all(math.isfinite(loss) for loss in outcome.losses)
 
@@ -96,7 +97,7 @@ def test_float16_overflow_is_skipped_and_counted(run_main, monkeypatch):
     """Scaled far too high, gradients overflow in float16: those steps must change nothing and be counted."""
     monkeypatch.setattr(torch.amp, "GradScaler", functools.partial(torch.amp.GradScaler, init_scale=2.0**24))
     observed = []
-    optimizer_step = run.optimizer_step
+    optimizer_step = optimizers.step
 
     def watched(scaler, optimizer):
         weights = [weight for group in optimizer.param_groups for weight in group["params"]]
@@ -107,7 +108,7 @@ def test_float16_overflow_is_skipped_and_counted(run_main, monkeypatch):
         observed.append((overflowed, stepped, changed))
         return stepped
 
-    monkeypatch.setattr(run, "optimizer_step", watched)
+    monkeypatch.setattr(optimizers, "step", watched)
     outcome = run_main(LORA, *LONGER, "--set", "dtype=float16", "--set", "use_amp=true", "--set", "warmup_ratio=0")
     assert outcome.code == 0
     assert set(observed) == {(True, False, False), (False, True, True)}

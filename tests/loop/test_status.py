@@ -11,6 +11,8 @@ import torch
 from conftest import LORA, Outcome
 
 import run
+from harness import optimizers
+from harness.devices import is_out_of_memory
 from harness.experiment import ROOT
 from harness.result.schema import Result
 
@@ -51,7 +53,7 @@ def test_a_modified_run_stays_in_runs(run_main):
 
 @pytest.mark.parametrize("step", [1, 3])
 def test_out_of_memory_in_a_step(run_main, monkeypatch, step):
-    optimizer_step, calls = run.optimizer_step, []
+    optimizer_step, calls = optimizers.step, []
 
     def exhausted(*arguments):
         calls.append(None)
@@ -59,7 +61,7 @@ def test_out_of_memory_in_a_step(run_main, monkeypatch, step):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
         return optimizer_step(*arguments)
 
-    monkeypatch.setattr(run, "optimizer_step", exhausted)
+    monkeypatch.setattr(optimizers, "step", exhausted)
     outcome = run_main()
     assert "Tried to allocate 20.00 GiB" in check(outcome, "out_of_memory", 3)
     assert outcome.json["memory"]["train"]["reserved"] is not None
@@ -70,7 +72,7 @@ def test_a_cpu_that_cannot_allocate_is_out_of_memory(run_main, monkeypatch):
     def exhausted(*_):
         torch.empty(2**50)
 
-    monkeypatch.setattr(run, "optimizer_step", exhausted)
+    monkeypatch.setattr(optimizers, "step", exhausted)
     assert "allocate" in check(run_main(), "out_of_memory", 3)
 
 
@@ -84,7 +86,7 @@ def test_a_bug_raises_and_leaves_its_traceback(run_main, monkeypatch, tmp_path):
     def bug(*_):
         return [][0]
 
-    monkeypatch.setattr(run, "optimizer_step", bug)
+    monkeypatch.setattr(optimizers, "step", bug)
     output = tmp_path / "output-of-bug"
     with pytest.raises(IndexError):
         run_main(output=output)
@@ -122,7 +124,7 @@ def test_a_killed_process_leaves_a_json_too(tmp_path):
 
 
 def test_an_evaluation_that_fails_does_not_lose_the_adapter(run_main, monkeypatch):
-    def exhausted(_):
+    def exhausted(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(run, "test", exhausted)
@@ -143,4 +145,4 @@ def test_an_evaluation_that_fails_does_not_lose_the_adapter(run_main, monkeypatc
     ],
 )
 def test_out_of_memory_has_many_words(message, expected):
-    assert run.is_out_of_memory(RuntimeError(message)) is expected
+    assert is_out_of_memory(RuntimeError(message)) is expected

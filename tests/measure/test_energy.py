@@ -37,7 +37,7 @@ def test_other_processes_are_counted(library, pids, others):
 
 
 def test_energy_is_in_joules(library):
-    assert nvml.energy(GPU) == 5000
+    assert nvml.joules(GPU) == 5000
 
 
 def test_without_the_library_nothing_is_claimed(monkeypatch):
@@ -46,7 +46,7 @@ def test_without_the_library_nothing_is_claimed(monkeypatch):
 
     monkeypatch.setattr(pynvml, "nvmlInit", missing)
     for device in (torch.device("cpu"), GPU):
-        assert nvml.energy(device) is None
+        assert nvml.joules(device) is None
         assert nvml.other_processes(device) is None
 
 
@@ -56,14 +56,14 @@ def test_the_card_is_found_by_its_uuid(monkeypatch):
     monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByUUID", lambda uuid: asked.append(uuid) or "handle")
     monkeypatch.setattr(pynvml, "nvmlDeviceGetTotalEnergyConsumption", lambda handle: 1000)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid="0123-45"))
-    assert nvml.energy(GPU) == 1
+    assert nvml.joules(GPU) == 1
     assert asked == ["GPU-0123-45"]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 def test_a_real_card_is_found():
     torch.ones(1, device=GPU)
-    assert nvml.energy(GPU) > 0
+    assert nvml.joules(GPU) > 0
 
 
 def test_a_card_that_does_not_tell(library, monkeypatch):
@@ -72,14 +72,14 @@ def test_a_card_that_does_not_tell(library, monkeypatch):
 
     monkeypatch.setattr(pynvml, "nvmlDeviceGetTotalEnergyConsumption", refuse)
     monkeypatch.setattr(pynvml, "nvmlDeviceGetComputeRunningProcesses", refuse)
-    assert nvml.energy(GPU) is None
+    assert nvml.joules(GPU) is None
     assert nvml.other_processes(GPU) is None
 
 
 def test_a_run_says_that_it_was_not_alone(run_main, monkeypatch, capsys):
     drawn = iter([100.0, 350.0])
     others = iter([0, 2])
-    monkeypatch.setattr(nvml, "energy", lambda device: next(drawn))
+    monkeypatch.setattr("run.joules", lambda device: next(drawn))
     monkeypatch.setattr(nvml, "other_processes", lambda device: next(others))
     outcome = run_main()
     assert outcome.json["compute"]["energy"] == 250

@@ -9,7 +9,7 @@ from test_inference import CAUSAL, load_base
 from torch.utils.flop_counter import FlopCounterMode
 
 from harness.batches import Batch
-from harness.measure.flops import flops_per_token, matrix_product_rate
+from harness.measure.flops import flops_per_unit, matrix_product_rate
 
 CPU = torch.device("cpu")
 LENGTH = 40
@@ -18,7 +18,12 @@ LENGTH = 40
 def count(model, length=LENGTH, batch_size=4, **extra):
     ids = torch.arange(5, 5 + length)[None]
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids.clone(), **extra}
-    return flops_per_token(model, Batch(inputs, length - 1, length), batch_size, CPU, contextlib.nullcontext)
+    batch = Batch(inputs, rows=1, counted=length - 1, work=length)
+    return flops_per_unit(model, loss, batch, batch_size, CPU, contextlib.nullcontext)
+
+
+def loss(model, inputs):
+    return model(**inputs, use_cache=False).loss
 
 
 def linear_weights(model):

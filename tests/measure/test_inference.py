@@ -17,7 +17,8 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from harness.experiment import ROOT
-from harness.measure.inference import BATCH_ROWS, NEW_TOKENS, measure_inference, without_adapter
+from harness.measure.inference import BATCH_ROWS, NEW_TOKENS, measure_inference
+from harness.merging import without_adapter
 
 EMBEDDED = ROOT / "harness" / "embedded"
 CPU = torch.device("cpu")

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from harness.experiment import ROOT
-from harness.measure.meters import MemoryMeter, ResidentPeak, StepTimer
+from harness.measure.memory import MemoryMeter, ResidentPeak
+from harness.measure.timer import StepTimer
 from harness.measure.training_log import TrainingLog
 
 CPU = torch.device("cpu")
@@ -60,7 +61,7 @@ def test_known_sleeps_are_timed():
 
 RESIDENT = """
 import sys, torch
-from harness.measure.meters import MemoryMeter
+from harness.measure.memory import MemoryMeter
 meter = MemoryMeter(torch.device("cpu"))
 with meter.phase("train"):
     block = torch.ones(int(sys.argv[1]) // 4)
@@ -109,7 +110,7 @@ def test_throughput_of_steps_of_a_known_time():
         time.sleep(0.1 if step <= 2 else 0.05)
         slept.append(time.perf_counter() - begun)
         training.timer.stop()
-        training.add(torch.tensor(1.0), tokens=1000, samples=8)
+        training.add(torch.tensor(1.0), work=1000, rows=8)
         if step in (2, 7, 12):
             training.close_window()
             time.sleep(0.05)  # an evaluation

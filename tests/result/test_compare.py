@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.compare import main
 from harness.experiment import ROOT
-from harness.result.compare import main, parse_experiment
+from harness.result.compare import parse_experiment
 from harness.result.uncertainty import compare_seeds, wilson_interval
 
 TRACKED = subprocess.run(["git", "ls-files", "results"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -91,17 +92,17 @@ def test_a_difference_that_is_not_seen(committed, compare):
     assert (code, verdict(output)) == (0, "no difference seen")
 
 
-def test_the_readme_shows_real_output(committed, compare):
-    readme = (ROOT / "README.md").read_text()
-    commands = [line.split() for line in readme.splitlines() if line.startswith("$ python -m harness.compare")]
+def test_the_documentation_shows_real_output(committed, compare):
+    text = (ROOT / "docs" / "reading-results.md").read_text()
+    commands = [line.split() for line in text.splitlines() if line.startswith("$ python -m harness.compare")]
     assert commands
     for command in commands:
         _, output, _ = compare(*command[4:])
-        assert f"{' '.join(command)}\n{output}" in readme
+        assert f"{' '.join(command)}\n{output}" in text
 
 
 def test_it_runs_as_a_module():
-    command = [sys.executable, "-m", "harness.result.compare", "lora/embedded-llama-rank8", "nonsense/nothing"]
+    command = [sys.executable, "-m", "harness.compare", "lora/embedded-llama-rank8", "nonsense/nothing"]
     finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert finished.returncode == 2
     assert finished.stderr.startswith("error: nonsense/nothing: no results in results; expected one of: ")
@@ -222,34 +223,52 @@ def test_seeds_without_spread_are_not_tested(write, compare):
     assert verdict(output) == "not tested: neither one's seeds differ: there is no spread to test against"
 
 
-def test_every_task_subset_and_hardware_has_its_own_comparison(write, compare):
+def test_every_task_and_subset_has_its_own_comparison(write, compare):
     for seed in (0, 1):
         for experiment, plus in (("lora/a", 0), ("lora/b", 5)):
             for subset in ("rte", "copa"):
                 write(experiment, seed, right(60 + plus + seed), task="Glue", subset=subset)
             write(experiment, seed, right(50 + plus + seed), task="Sums")
-        write("lora/a", seed, right(61 + seed), task="Sums", hardware="nvidia-test")
+        write("lora/a", seed, right(61 + seed), task="Alone")
     code, output, _ = compare("lora/a", "lora/b")
     assert code == 0
     titles = [
         line.split(",")[0] for line in output.splitlines() if "protocol 1" in line and not line.startswith("note")
     ]
     assert titles == ["Glue/copa", "Glue/rte", "Sums"]
-    assert "note: no results of lora/b on Sums, protocol 1, nvidia-test" in output
-    assert "note: results of different hardware are compared apart" in output
+    assert "note: no results of lora/b on Alone, protocol 1, cpu-test" in output
     assert "note: 3 comparisons" in output
     assert compare("lora/a", "lora/b", "--task", "Glue", "--subset", "rte")[1].count("A - B") == 1
     assert compare("Glue/experiments/lora/a", "lora/b")[1].count("A - B") == 2
 
 
-def test_several_folders_and_a_seed_found_twice(write, compare):
+def test_scores_of_two_machines_count_together_and_are_marked(write, compare):
+    """Of a seed that both ran, the run on the machine that both experiments have results of."""
+    for seed in (0, 1):
+        write("lora/a", seed, right(60 + seed), hardware="nvidia-test")
+        write("lora/b", seed, right(70 + seed), hardware="nvidia-test")
+    write("lora/a", 1, right(10), hardware="cpu-test")
+    write("lora/a", 2, right(65), hardware="cpu-test")
+    code, output, _ = compare("lora/a", "lora/b")
+    assert code == 0
+    assert output.startswith("Sums, protocol 1, cpu-test and nvidia-test, embedded/llama: accuracy in %\n")
+    assert "seeds 0, 1, 2: 60.0 / 61.0 / 65.0" in output
+    assert "on different hardware: scores can be compared, memory and speed cannot" in output
+    assert "cpu-test/lora--a--seed1.json left out: " in output
+
+
+def test_several_folders_and_a_run_found_twice(write, compare):
+    """The newest counts, as on the dashboard."""
     for seed, folder in ((0, "results"), (0, "mine"), (1, "mine")):
-        write("lora/a", seed, right(60 + seed + (folder == "mine")), folder=folder)
-        write("lora/b", seed, right(70 + seed), folder=folder)
+        day = "2027-01-02" if folder == "mine" else "2027-01-01"
+        scores = right(60 + seed + (folder == "mine"))
+        write("lora/a", seed, scores, folder=folder, run_info__created_at=f"{day}T00:00:00Z")
+    for seed in (0, 1):
+        write("lora/b", seed, right(70 + seed))
     code, output, _ = compare("lora/a", "lora/b", folders=("results", "mine"))
     assert code == 0
-    assert "seeds 0, 1: 60.0 / 62.0" in output
-    assert "mine/Sums/cpu-test/lora--a--seed0.json left out: an earlier folder has this seed" in output
+    assert "seeds 0, 1: 61.0 / 62.0" in output
+    assert "results/Sums/cpu-test/lora--a--seed0.json left out: the same run as " in output
 
 
 def test_what_did_not_succeed_is_left_out(write, compare):
@@ -277,15 +296,13 @@ def test_a_longer_name_is_another_experiment(write, compare):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"protocol": 2}, "nothing to compare: no results of lora/a on Sums, protocol 2, cpu-test; "
-                          "no results of lora/b on Sums, protocol 1, cpu-test; protocols and hardware are never mixed"),
-        ({"hardware": "cpu-other"}, "no results of lora/b on Sums, protocol 1, cpu-test"),
+        ({"protocol": 2}, "nothing to compare: Sums is not comparable: different protocols, 1 and 2\n"),
         ({"task": "Other"}, "no results of lora/b on Sums"),
         ({"run_info__train_config__model_id": "embedded/t5"}, "different base models, embedded/llama and embedded/t5"),
-        ({"provenance__base_model_fingerprint": "0"}, "used different versions of the base model"),
-        ({"provenance__data_fingerprint": "0"}, "used different data"),
-        ({"task__metric": "ROUGE-L"}, "used different metrics"),
-        ({"scores": right(50, 90)}, "used different data"),
+        ({"provenance__base_model_fingerprint": "0"}, "different versions of the base model"),
+        ({"provenance__data_fingerprint": "0"}, "different data"),
+        ({"task__metric": "ROUGE-L"}, "different metrics, ROUGE-L and accuracy"),
+        ({"scores": right(50, 90)}, "different data"),
     ],
     ids=str,
 )  # fmt: skip
@@ -309,7 +326,8 @@ def test_seeds_of_an_edited_experiment_are_not_one_method(write, compare, change
     write("lora/b", 1, right(61), **{changed: 1 if key == "r" else {"lr": 1}})
     code, _, error = compare("lora/a", "lora/b")
     assert code == 2
-    assert "not one experiment: lora/b seed 0 (commit " in error
+    assert "not one experiment: " in error
+    assert "/lora--b--seed0.json and " in error
     assert f"differ in {key}" in error
 
 
@@ -353,6 +371,10 @@ def test_a_file_that_is_no_result_is_named(write, compare):
     path.write_text("{}")
     code, _, error = compare("lora/a", "lora/b")
     assert code == 2
-    assert "lora--b--seed0.json: not a result of this harness" in error
+    assert "1 left out, the first: " in error
+    assert "lora--b--seed0.json left out: Object missing required field `run_info`" in error
+    write("lora/b", 1, right(70))
     path.write_text('{"method": ')
-    assert compare("lora/a", "lora/b")[0] == 2
+    code, output, _ = compare("lora/a", "lora/b")
+    assert code == 0
+    assert "lora--b--seed0.json left out: not JSON: line 1" in output

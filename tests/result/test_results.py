@@ -10,6 +10,7 @@ from conftest import LORA
 
 from harness.experiment import ROOT, all_experiments
 from harness.result.costs import costs_table
+from harness.result.read import read_results
 from harness.result.schema import Result, json_schema
 from harness.result.store import file_name, read_result, write_result
 from harness.result.tables import means_table, results_table
@@ -21,7 +22,7 @@ COMMITTED = [ROOT / name for name in TRACKED.split()]
 
 
 def test_the_committed_schema_is_the_schema():
-    assert (ROOT / "harness" / "result.schema.json").read_text() == json_schema(), (
+    assert (ROOT / "harness" / "result" / "result.schema.json").read_text() == json_schema(), (
         "run: python -m harness.result.schema > harness/result/result.schema.json"
     )
 
@@ -93,18 +94,19 @@ def test_the_tables_in_the_readme_are_the_committed_results(task):
     """The tables are made by `python -m harness.table <task> embedded`; subsets, seeds and experiments are complete."""
     folder = ROOT / "method_comparison" / task
     readme = (folder / "README.md").read_text()
-    results = [read_result(path) for path in COMMITTED if path.parts[-3] == task]
-    group = [result for result in results if result.name.startswith("embedded-")]
+    records = read_results([path for path in COMMITTED if path.parts[-3] == task]).records
+    group = [record for record in records if record["name"].startswith("embedded-")]
     paths = [path for path in all_experiments() if path.is_relative_to(folder) and path.name.startswith("embedded-")]
     names = [f"{path.parent.name}/{path.name}" for path in paths]
     subsets = choose_subsets(load_task(folder), None, task)
     for subset in subsets:
-        part = [result for result in group if result.task.subset == subset]
-        assert Counter(result.run_info.experiment_name for result in part) == dict.fromkeys(names, 3)
+        part = [record for record in group if record["subset"] == (subset or "")]
+        assert Counter(record["experiment"] for record in part) == dict.fromkeys(names, 3)
         assert results_table(part) in readme
+        assert task != "MetaMathQA" or results_table(part) in (ROOT / "README.md").read_text()
         if subset == subsets[0]:
             assert costs_table(part) in readme
-            assert task != "MetaMathQA" or costs_table(part) in (ROOT / "README.md").read_text()
+            assert task != "MetaMathQA" or costs_table(part) in (ROOT / "docs" / "reading-results.md").read_text()
     if len(subsets) > 1:
         assert means_table(group) in readme
 

@@ -2,11 +2,12 @@
 
 import pytest
 
-from harness.adapter_config import build_adapter_config
+from harness.adapter_config import build_adapter_config, read_adapter
 from harness.experiment import ROOT, all_experiments, display_path, read_experiment
 from harness.optimizers import check_optimizer
 from harness.rehearsal import check_architecture
 from harness.task import load_task
+from harness.workloads.text import Text
 
 FOLDERS = all_experiments()
 REAL = [folder for folder in FOLDERS if not folder.name.startswith("embedded-")]
@@ -49,8 +50,8 @@ def test_rehearsal_passes(folder, run_main, capsys):
 
 @pytest.mark.parametrize("path", TRAINABLE)
 def test_trainable_parameters_on_the_real_architecture(path):
-    folder = ROOT / "method_comparison" / "MetaMathQA" / "experiments" / path
-    assert check_architecture(read_experiment(folder))[0] == TRAINABLE[path]
+    experiment = read_experiment(ROOT / "method_comparison" / "MetaMathQA" / "experiments" / path)
+    assert check_architecture(experiment, read_adapter(experiment), Text)[0] == TRAINABLE[path]
 
 
 def test_rehearsal_adapts_what_is_bound_to_the_model_and_says_so(write_experiment, run_main, capsys):

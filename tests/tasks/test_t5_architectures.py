@@ -1,10 +1,13 @@
 """What each method of the T5 study trains, counted on the meta device from the shipped architectures."""
 
 import pytest
+from transformers import AutoModelForSeq2SeqLM
 
+from harness.adapter_config import read_adapter
+from harness.architecture import architecture, meta_model
 from harness.experiment import ROOT, all_experiments, read_experiment
-from harness.models import architecture, meta_model
 from harness.rehearsal import check_architecture
+from harness.workloads.text import Text
 
 # From the study (DESIGN, section 5), exact. Prefix tuning is PEFT's own, which conditions the decoder only.
 TRAINABLE = {
@@ -51,7 +54,8 @@ def read(task, path):
 
 @pytest.mark.parametrize("path", TRAINABLE)
 def test_trainable_parameters(path):
-    trainable, total = check_architecture(read("SuperGLUE", path))
+    experiment = read("SuperGLUE", path)
+    trainable, total = check_architecture(experiment, read_adapter(experiment), Text)
     assert trainable == TRAINABLE[path]
     added = 0 if path.startswith("full-finetuning") else trainable  # LN tuning trains copies of what it freezes
     assert total == BASE[size_of(path)] + added
@@ -83,7 +87,7 @@ def test_both_tasks_run_the_same_adapter_with_a_rate_that_is_marked_as_a_guess(p
 
 @pytest.mark.parametrize(("size", "inner"), [("large", 1024), ("3b", 4096), ("11b", 16384)])
 def test_the_architectures_are_t5_version_1_0(size, inner):
-    model = meta_model(f"google-t5/t5-{size}", "test")
+    model = meta_model(AutoModelForSeq2SeqLM, architecture(f"google-t5/t5-{size}", "test"))
     assert model.shared.weight is model.lm_head.weight
     assert model.encoder.block[0].layer[0].SelfAttention.q.weight.shape == (inner, 1024)
     names = {name.rpartition(".")[2] for name, _ in model.named_modules()}

@@ -4,10 +4,10 @@ import pytest
 import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
-from harness.adapter_config import build_adapter_config
-from harness.batches import Sample, collate
+from harness.adapter import attach
+from harness.adapter_config import read_adapter
 from harness.experiment import ROOT, all_experiments, read_experiment
-from harness.models import attach_adapter
+from harness.text.encoding import Sample, collate
 
 CONTENT = ROOT / "method_comparison"
 FOLDERS = [
@@ -36,9 +36,7 @@ def model(request):
     heads, d_kv = (32, 128) if "3b" in request.param.name else (4, 8)
     base = T5ForConditionalGeneration(T5Config(vocab_size=64, d_model=32, d_kv=d_kv, d_ff=64, num_layers=2, num_heads=heads,
                                                decoder_start_token_id=0, dropout_rate=0.0))  # fmt: skip
-    values, where = experiment.adapter_config, "adapter_config.json"
-    config = None if values is None else build_adapter_config(values, where, experiment.params)
-    model = attach_adapter(base, config, values, experiment.params, where)
+    model = attach(base, read_adapter(experiment), experiment.params, "SEQ_2_SEQ_LM")
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:

@@ -6,13 +6,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.batches import IGNORED, Encoder, Sample, bucketed, collate, effective_batches, epoch_order, needed_rows
+from harness.batches import bucketed, effective_batches, epoch_order, needed_rows
 from harness.experiment import ROOT, read_experiment
-from harness.models import load_tokenizer
+from harness.models import location
 from harness.task import Row
+from harness.text.encoding import IGNORED, Encoder, Sample, collate, load_tokenizer
 
 PARAMS = read_experiment(ROOT / "method_comparison/MetaMathQA/experiments/lora/embedded-llama-rank8").params
-TOKENIZER = load_tokenizer(PARAMS, "test")
+TOKENIZER = load_tokenizer(*location(PARAMS, "test"))
 EOS, PAD = 1, 0
 
 lengths = st.integers(min_value=1, max_value=12)
@@ -33,7 +34,7 @@ def test_every_end_token_is_labelled_and_padding_never(batch_samples, loss_on):
         assert (row[:first] == IGNORED).all()
         assert torch.equal(row[first : len(sample)], ids[first : len(sample)])
     assert batch.counted == (labels != IGNORED).sum()
-    assert batch.tokens == mask.sum()
+    assert batch.work == mask.sum()
 
 
 @given(samples)
@@ -42,7 +43,7 @@ def test_encoder_decoder_labels_are_the_target(batch_samples):
     for sample, row in zip(batch_samples, batch.inputs["labels"], strict=True):
         assert row[: len(sample.target)].tolist() == sample.target
         assert (row[len(sample.target) :] == IGNORED).all()
-    assert batch.tokens == sum(len(sample) for sample in batch_samples)
+    assert batch.work == sum(len(sample) for sample in batch_samples)
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=300), st.integers(1, 9), st.integers(0, 5))

@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from harness.batches import IGNORED, Encoder, collate
 from harness.experiment import ROOT, read_experiment
-from harness.models import load_base_model, load_tokenizer
+from harness.models import location
 from harness.task import Row
+from harness.text.encoding import IGNORED, Encoder, collate, load_tokenizer
+from harness.workloads.text import Text
 
 SUMMARIES = ROOT / "method_comparison" / "CNNDM" / "experiments"
 LABELS = ROOT / "method_comparison" / "SuperGLUE" / "experiments"
@@ -15,7 +16,7 @@ PARAMS = read_experiment(SUMMARIES / "full-finetuning" / "embedded-t5").params
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return load_tokenizer(PARAMS, "test")
+    return load_tokenizer(*location(PARAMS, "test"))
 
 
 def test_prompt_and_target_end_and_are_cut_where_the_params_say(tokenizer):
@@ -30,7 +31,7 @@ def test_prompt_and_target_end_and_are_cut_where_the_params_say(tokenizer):
 
 
 def test_the_decoder_starts_with_its_own_token_and_padding_is_no_label(tokenizer):
-    model = load_base_model(PARAMS, tokenizer, torch.device("cpu"), "test")
+    model = Text.load(PARAMS, torch.device("cpu"), "test")[1]
     encoder = Encoder(tokenizer, PARAMS, True)
     samples = [encoder.encode(Row("a passage of some words", target, "", "")) for target in ("one two three", "four")]
     batch = collate(samples, tokenizer.pad_token_id, "target", True)

@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy
-from scipy import stats
 
-from harness.dashboard.estimates import p_text
-from harness.result.uncertainty import CONFIDENCE, compare_items, compare_seeds
+from harness.result.uncertainty import CONFIDENCE, compare_items, compare_seeds, mcnemar_p_values, p_text, pair_seeds
 
 ONLY, BEST = "the only one", "best"
 _MODELS = "of two trained models only"
@@ -44,7 +42,8 @@ def compare_with_best(entries: Sequence[Entry], higher_is_better: bool) -> list[
             test = compare_seeds(best.scores, other.scores)
             found[position] = _verdict(test.p_value, test.difference, higher_is_better, test.method, test.reason)
         else:
-            one, two = _pair(best, other)
+            places = pair_seeds(best.seeds, other.seeds)
+            one, two = (side.items[place] for side, place in zip((best, other), places, strict=True))
             if one is None or two is None or len(one) != len(two):
                 equal = float(best.scores.mean()) == float(other.scores.mean())
                 found[position] = equal, "not tested: one seed, no scores of the same items" + ", same score" * equal
@@ -61,21 +60,8 @@ def compare_with_best(entries: Sequence[Entry], higher_is_better: bool) -> list[
     return [found[position] for position in range(len(entries))]
 
 
-def mcnemar_p_values(wins: numpy.ndarray, losses: numpy.ndarray) -> numpy.ndarray:
-    """Two-sided, for many pairs at once: the p-values of `compare_items`, which takes a millisecond for each."""
-    return numpy.minimum(1.0, 2 * stats.binom.cdf(numpy.minimum(wins, losses), wins + losses, 0.5))
-
-
 def _goodness(entry: Entry, higher_is_better: bool) -> float:
     return float(entry.scores.mean()) * (1 if higher_is_better else -1)
-
-
-def _pair(best: Entry, other: Entry) -> tuple[numpy.ndarray | None, numpy.ndarray | None]:
-    """Items of a seed that both have, where there is one, else of each one's first."""
-    shared = [seed for seed in best.seeds if seed in other.seeds]
-    if not shared:
-        return best.items[0], other.items[0]
-    return tuple(one.items[list(one.seeds).index(shared[0])] for one in (best, other))
 
 
 def _verdict(

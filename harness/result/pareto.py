@@ -3,15 +3,16 @@
 import numpy
 import pandas
 
-from harness.dashboard.columns import METRICS, SCORES
+from harness.result.columns import METRICS, SCORES
+from harness.result.comparable import group_for
 
 
 def front(frame: pandas.DataFrame, x: str, y: str) -> pandas.Series:
-    """Whether a row lies on the front of its group, by each metric's direction.
+    """Whether a row lies on the front of what it may be compared with, by each metric's direction.
 
     Rows that lack one of the two values never do, nor runs without success or with changed parameters, nor seeds that
     differ in a setting and so are no one experiment. Rows that are equal in both metrics lie on it together. Without
-    a column `group` the frame counts as one group.
+    columns of groups the frame counts as one group.
 
     Raises:
         ValueError: x or y has no direction.
@@ -27,15 +28,16 @@ def front(frame: pandas.DataFrame, x: str, y: str) -> pandas.Series:
         eligible &= ~frame["modified"].to_numpy(dtype=bool)
     if "differs" in frame:
         eligible &= (frame["differs"] == "").to_numpy(dtype=bool)
-    groups = pandas.factorize(frame["group"])[0] if "group" in frame else numpy.zeros(len(frame), dtype=int)
+    group = group_for((x, y))
+    groups = pandas.factorize(frame[group])[0] if group in frame else numpy.zeros(len(frame), dtype=int)
     rows = numpy.flatnonzero(eligible)
     rows = rows[numpy.lexsort((costs[1][rows], costs[0][rows], groups[rows]))]
     on_front = numpy.zeros(len(frame), dtype=bool)
-    group = lowest = best = None
+    current = lowest = best = None
     for row in rows:  # in each group from the best x on: a row is on the front where y is better than all before
         first, second = costs[0][row], costs[1][row]
-        if groups[row] != group:
-            group, lowest, best = groups[row], second, (first, second)
+        if groups[row] != current:
+            current, lowest, best = groups[row], second, (first, second)
         elif second < lowest:
             lowest, best = second, (first, second)
         on_front[row] = (first, second) == best

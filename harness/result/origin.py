@@ -1,34 +1,37 @@
 """What a result does not say outright: its task, its hardware, the family of its base model."""
 
 import functools
-import math
 from pathlib import Path
 from typing import Any
 
-import orjson
+import msgspec
 
-from harness.dashboard.values import number, text
 from harness.experiment import CONTENT, ROOT
 from harness.result.provenance import slug
 
 
-def hardware_of(data: dict[str, Any]) -> str:
+def hardware_of(own: str, accelerator: str, machine: str) -> str:
     """The slug that ours name; of a published result it is made of the accelerator's name, or the machine's."""
-    own = text(data, ("hardware", "slug"))
     if own:
         return own
-    accelerator = text(data, ("meta_info", "system_info", "accelerator"))
     if slug(accelerator) not in ("", "n-a"):
         return slug(accelerator)
-    machine = slug(text(data, ("meta_info", "system_info", "machine")))
-    return f"cpu-{machine}" if machine else "unknown"
+    return f"cpu-{slug(machine)}" if slug(machine) else "unknown"
 
 
-def processor_of(data: dict[str, Any]) -> str:
-    """The CPU and how many threads worked on it: 'AMD EPYC, 2 threads'; empty where the file does not say."""
-    threads = number(data, ("hardware", "threads"))
-    parts = [text(data, ("hardware", "cpu"))]
-    parts += [] if math.isnan(threads) else [f"{threads:g} thread{'' if threads == 1 else 's'}"]
+def processor_of(hardware: Any) -> str:
+    """The CPU and how many threads worked on it: 'AMD EPYC (family 25, model 17, stepping 1), 2 threads'.
+
+    Args:
+        hardware: that section of a result; None or missing values where the file does not say.
+    """
+    if hardware is None:
+        return ""
+    kind = {"family": hardware.cpu_family, "model": hardware.cpu_model, "stepping": hardware.cpu_stepping}
+    known = ", ".join(f"{name} {value:g}" for name, value in kind.items() if value is not None)
+    parts = [f"{hardware.cpu or 'unknown'} ({known})" if known else hardware.cpu]
+    if hardware.threads is not None:
+        parts.append(f"{hardware.threads:g} thread{'' if hardware.threads == 1 else 's'}")
     return ", ".join(filter(None, parts))
 
 
@@ -44,8 +47,9 @@ def _families() -> dict[str, str]:
     harness = ROOT / "harness"
     files = {path.stem.replace("--", "/", 1): path for path in (harness / "architectures").glob("*.json")}
     files |= {f"embedded/{path.parent.name}": path for path in (harness / "embedded").glob("*/config.json")}
-    both = {name: orjson.loads(path.read_bytes()).get("is_encoder_decoder", False) for name, path in files.items()}
-    return {name: "encoder-decoder" if is_both else "causal" for name, is_both in both.items()}
+    configs = {name: msgspec.json.decode(path.read_bytes()) for name, path in files.items()}
+    both = {name for name, config in configs.items() if config.get("is_encoder_decoder")}
+    return {name: "encoder-decoder" if name in both else "causal" for name in configs}
 
 
 @functools.cache

@@ -6,13 +6,18 @@ import pytest
 from conftest import LORA, Outcome
 
 import run
-from harness import models, profiles
-from harness.batches import Sample
+from harness import architecture as architectures
+from harness import profiles
+from harness.architecture import architecture
+from harness.arguments import parse_arguments
 from harness.experiment import ROOT, read_experiment
-from harness.profiling import STEPS, RandomEncoder, profile_of, random_splits
+from harness.modes import PROFILE_STEPS, profile_of
 from harness.result.costs import costs_table
+from harness.result.read import read_results
 from harness.result.store import read_result
 from harness.task import load_task
+from harness.text.encoding import Sample
+from harness.text.random_text import RandomEncoder, random_splits
 
 CONTENT = ROOT / "method_comparison"
 FLAGSHIP = CONTENT / "MetaMathQA/experiments/lora/llama-3.2-3B-rank32"
@@ -32,16 +37,16 @@ def scaled_down(tmp_path, monkeypatch):
     folder = tmp_path / "architectures"
     folder.mkdir()
     for name, sizes in SMALL.items():
-        config = json.loads((models.ARCHITECTURES / f"{name}.json").read_text())
+        config = json.loads((architectures.ARCHITECTURES / f"{name}.json").read_text())
         (folder / f"{name}.json").write_text(json.dumps(config | sizes))
-    monkeypatch.setattr(models, "ARCHITECTURES", folder)
-    monkeypatch.setattr("harness.profiling.STEPS", 2)
+    monkeypatch.setattr(architectures, "ARCHITECTURES", folder)
+    monkeypatch.setattr("harness.modes.PROFILE_STEPS", 2)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
 def profile(experiment, output, *arguments):
-    code = run.main([str(experiment), "--profile", "--device", "cpu", "--output", str(output), *arguments])
-    return Outcome(code, output)
+    given = ["--profile", "--device", "cpu", "--output", str(output), *arguments]
+    return Outcome(run.main(parse_arguments([str(experiment), *given])), output)
 
 
 @pytest.mark.parametrize("method", ["lora/llama-3.2-3B-rank32", "prompt_tuning", "prefixtuning", "ia3", "ln_tuning",
@@ -79,14 +84,14 @@ def test_out_of_memory_is_a_profile_too(scaled_down, tmp_path, monkeypatch):
     def exhaust(*_):
         raise MemoryError("no more")
 
-    monkeypatch.setattr(run, "build_optimizer", exhaust)
+    monkeypatch.setattr("harness.optimizers.build_optimizer", exhaust)
     outcome = profile(FLAGSHIP, tmp_path)
     assert outcome.code == 3
     (path,) = (tmp_path / "results" / "profiles").glob("*/*.json")
     result = read_result(path)
     assert result.train_info.status == "out_of_memory"
     assert "load" in result.memory
-    assert "out of memory" in costs_table([result])
+    assert "out of memory" in costs_table(read_results([path]).records)
 
 
 def test_modified_profiles_and_existing_ones(scaled_down, tmp_path, capsys):
@@ -108,12 +113,12 @@ def test_lengths_are_the_tasks_and_cut_alike(task):
     folder = next(path for path in experiments if "embedded" not in path.name)
     experiment, content = profile_of(read_experiment(folder)), load_task(CONTENT / task)
     params = experiment.params
-    assert params.max_steps == STEPS
-    config = models.architecture(params.model_id, "test")
+    assert params.max_steps == PROFILE_STEPS
+    config = architecture(params.model_id, "test")
     encoder = RandomEncoder(config, params)
-    for subset, lengths in content.TOKEN_LENGTHS.items():
-        splits = random_splits(content, subset, params, task)
-        assert len(splits.train) == STEPS * params.batch_size * params.gradient_accumulation_steps
+    for subset, lengths in content.token_lengths.items():
+        splits = random_splits(content, subset, params)
+        assert len(splits.train) == PROFILE_STEPS * params.batch_size * params.gradient_accumulation_steps
         samples = [encoder.encode(row) for row in splits.train]
         prompts = sorted(int(row.prompt) for row in splits.train)
         assert prompts[-1] == lengths.longest_prompt
@@ -129,10 +134,10 @@ def test_lengths_are_the_tasks_and_cut_alike(task):
 def test_metamathqa_has_the_published_mean():
     folder = CONTENT / "MetaMathQA/experiments/lora/llama-3.2-3B-rank32"
     params = profile_of(read_experiment(folder)).params
-    encoder = RandomEncoder(models.architecture(params.model_id, "test"), params)
+    encoder = RandomEncoder(architecture(params.model_id, "test"), params)
     task = load_task(CONTENT / "MetaMathQA")
     rows = [row for seed in range(20)
-            for row in random_splits(task, None, params.model_copy(update={"seed": seed}), "").train]  # fmt: skip
+            for row in random_splits(task, None, params.model_copy(update={"seed": seed})).train]  # fmt: skip
     mean = sum(len(encoder.encode(row)) for row in rows) / len(rows)
     assert mean == pytest.approx(4_197_579 / 20_000, rel=0.05)
 

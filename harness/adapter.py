@@ -1,0 +1,149 @@
+"""Attaches an adapter to a base model, counts what it trains, and saves it."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from contextlib import nullcontext
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftConfig, PeftModel, PromptTuningInit, get_peft_model
+from peft.utils import ModulesToSaveWrapper
+from safetensors import SafetensorError
+from torch import nn
+from transformers import PreTrainedModel
+
+from harness.adapter_config import Adapter, one_line
+from harness.errors import UserError
+from harness.experiment import display_path
+from harness.params import TrainingParams
+
+
+def attach(
+    model: PreTrainedModel, adapter: Adapter | None, params: TrainingParams, task_type: str | None
+) -> nn.Module:
+    """Wraps the base model in its adapter, or, without one, makes every weight of it trainable.
+
+    Args:
+        model: the untouched base model; changed in place by most methods.
+        adapter: the checked adapter_config.json, None for full fine-tuning.
+        params: decide the trained weights' dtype.
+        task_type: PEFT's name for what the model does, None where it has none.
+
+    Raises:
+        UserError: PEFT refuses the config for this model, for example because no module matches.
+    """
+    if adapter is None:
+        return model.requires_grad_(True)
+    adapter.check_fits(name for name, _ in model.named_modules())
+    wrapped = wrap(model, adapter, params, task_type)
+    wrapped.peft_config["default"].base_model_name_or_path = params.model_id  # not the folder that it came from
+    if params.autocast_adapter_dtype:
+        _train_in_float32(wrapped)
+        _refuse_mixed_dtypes(wrapped, params, adapter.where)
+    return wrapped
+
+
+def wrap(
+    model: PreTrainedModel, adapter: Adapter, params: TrainingParams, task_type: str | None, on_meta: bool = False
+) -> PeftModel:
+    """get_peft_model with its many kinds of complaint turned into one line; `on_meta` makes no real weights.
+
+    Raises:
+        UserError: the config does not fit the model.
+    """
+    config, where = adapter.fresh(), adapter.where
+    config.task_type = config.task_type or task_type
+    if str(getattr(config.task_type, "value", config.task_type)) != str(task_type):
+        raise UserError(f"{where}: task_type: expected {task_type} for this base model, got {config.task_type!r}")
+    _name_tokenizer(config, model, params.model_revision)
+    try:
+        with torch.device("meta") if on_meta else nullcontext():
+            wrapped = get_peft_model(model, config, autocast_adapter_dtype=params.autocast_adapter_dtype)
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, NotImplementedError, AssertionError) as error:
+        raise UserError(
+            f"{where}: {_key_of(error)}PEFT cannot apply it to {model.config.model_type}: {one_line(error)[:300]}"
+        ) from None
+    if not any(parameter.requires_grad for parameter in wrapped.parameters()):
+        raise UserError(f"{where}: nothing is trainable with this config; check its target modules")
+    return wrapped
+
+
+def _name_tokenizer(config: PeftConfig, model: PreTrainedModel, revision: str | None) -> None:
+    """Prompt tuning that begins with a text loads a tokenizer: the base model's own, at its pinned revision."""
+    if getattr(config, "tokenizer_name_or_path", None) and model.name_or_path:
+        config.tokenizer_name_or_path = model.name_or_path
+        config.tokenizer_kwargs = {"revision": revision} if revision else None
+    elif getattr(config, "tokenizer_name_or_path", None):  # an architecture alone has no tokenizer
+        config.prompt_tuning_init, config.tokenizer_name_or_path = PromptTuningInit.RANDOM, None
+
+
+def _key_of(error: BaseException) -> str:
+    return "target_modules: " if "target modules" in str(error).lower() or "target_modules" in str(error) else ""
+
+
+def _train_in_float32(model: nn.Module) -> None:
+    """Small updates vanish in bfloat16 weights, so whatever is trained is kept in float32."""
+    for parameter in model.parameters():
+        if parameter.requires_grad and parameter.dtype in (torch.float16, torch.bfloat16):
+            parameter.data = parameter.data.float()
+
+
+def _refuse_mixed_dtypes(model: PeftModel, params: TrainingParams, where: str) -> None:
+    """PEFT's adapter layers convert between dtypes, whole modules that are trained do not: autocast must."""
+    whole = model.active_peft_config.peft_type == "LN_TUNING"
+    whole = whole or any(isinstance(module, ModulesToSaveWrapper) for module in model.modules())
+    if whole and not params.use_amp and params.dtype != "float32":
+        raise UserError(f'{where}: trains whole modules in float32 inside a {params.dtype} model; add "use_amp": true '
+                        "to training_params.json")  # fmt: skip
+
+
+def parameter_counts(model: nn.Module) -> tuple[int, int]:
+    """Trainable and total parameters; 4-bit weights count as many as they stand for, shared ones once."""
+    trainable = total = 0
+    for parameter in model.parameters():
+        packed = parameter.__class__.__name__ == "Params4bit"
+        count = parameter.quant_state.shape.numel() if packed and parameter.quant_state else parameter.numel()
+        total += count
+        trainable += count if parameter.requires_grad else 0
+    return trainable, total
+
+
+def save(model: nn.Module, folder: Path) -> Sequence[Path]:
+    """Saves what was trained, as a user would; returns the weight files.
+
+    Raises:
+        UserError: the folder cannot be written, for example because the disk is full.
+    """
+    # No resized embeddings here; PEFT's default would ask the hub about them.
+    extra = {"save_embedding_layers": False} if isinstance(model, PeftModel) else {}
+    try:
+        model.save_pretrained(folder, **extra)
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"{display_path(folder)}: cannot be written: {one_line(error)}; free some space or choose another --output"
+        ) from error
+    return sorted(folder.glob("*.safetensors"))
+
+
+def config_summary(model: nn.Module) -> dict[str, Any] | None:
+    """The complete PEFT config, its defaults included, as JSON values; None for full fine-tuning."""
+    return _plain(model.peft_config["default"].to_dict()) if isinstance(model, PeftModel) else None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted(map(_plain, value))
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Enum):
+        return value.value
+    if dataclasses.is_dataclass(value):
+        return _plain(dataclasses.asdict(value))
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

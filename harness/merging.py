@@ -1,0 +1,56 @@
+"""One model three ways: as trained, its bare base, and with the adapter merged into the weights."""
+
+import contextlib
+import copy
+import warnings
+from collections.abc import Iterator
+
+import torch
+from peft import PeftModel
+from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils import AuxiliaryTrainingWrapper
+from torch import nn
+
+
+def without_adapter(model: nn.Module) -> nn.Module:
+    """The bare base model: the same weights, none copied, without any of PEFT's layers around them."""
+    if not isinstance(model, PeftModel):
+        return model
+    base = model.base_model if model.active_peft_config.is_prompt_learning else model.get_base_model()
+    return _bare(base)
+
+
+def _bare(module: nn.Module) -> nn.Module:
+    if isinstance(module, BaseTunerLayer):
+        return _bare(module.get_base_layer())
+    if isinstance(module, AuxiliaryTrainingWrapper):
+        return _bare(module.original_module)
+    bare = copy.copy(module)
+    bare._modules = {name: None if child is None else _bare(child) for name, child in module._modules.items()}
+    return bare
+
+
+def may_merge(model: nn.Module) -> bool:
+    """Whether merging is worth a try: PEFT offers it, and the base is not quantized.
+
+    A quantized base would round the adapter into a few bits, and its own weights again when it is taken out.
+    """
+    if not isinstance(model, PeftModel) or not hasattr(model.base_model, "merge_adapter"):
+        return False
+    return not getattr(model.get_base_model(), "is_quantized", False)
+
+
+@contextlib.contextmanager
+def merged(model: PeftModel) -> Iterator[nn.Module]:
+    """Inside the block, the model with its adapter merged, as a bare base model; afterwards it is taken out again."""
+    # Outside of mixed precision, which would round what is merged.
+    exactly = torch.autocast(next(model.parameters()).device.type, enabled=False)
+    with warnings.catch_warnings(), exactly:
+        warnings.simplefilter("ignore")  # about rounding, when weights are scaled back
+        model.base_model.merge_adapter()
+    try:
+        yield without_adapter(model)
+    finally:
+        with warnings.catch_warnings(), exactly:
+            warnings.simplefilter("ignore")
+            model.base_model.unmerge_adapter()

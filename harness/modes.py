@@ -1,0 +1,133 @@
+"""What a run is for: a result, a profile of its costs, or a rehearsal. A mode says what is loaded and what is done.
+
+A stage that all modes share is in run.py; what only one of them does to the experiment or the rows is here.
+"""
+
+import dataclasses
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel
+
+from harness.adapter_config import Adapter, read_adapter
+from harness.experiment import Experiment, display_path
+from harness.hub import hub_errors, look_up
+from harness.overlay import Layer, build_params
+from harness.plan import Plan
+from harness.record import Record, new_record, recording
+from harness.rehearsal import ROWS, check_architecture, rehearsal_of
+from harness.result.provenance import hardware
+from harness.result.schema import EXIT_CODES, Status
+from harness.task import Splits, Task, load_splits
+from harness.workloads import Workload, find_workload
+
+PROFILE_STEPS = 50  # the first five warm up
+
+Loader = Callable[[Record, Task, type[Workload]], tuple[Splits, Workload, PreTrainedModel]]
+
+
+@dataclass(frozen=True)
+class Mode:
+    """What a run loads, and which stages it goes through beside loading, training, saving and measuring.
+
+    load: rows, workload and untouched base model.
+    scores: valid and test are answered and scored.
+    knows_base: the untouched base model is scored too, and forgetting measured.
+    publishes: statuses with which the result goes to results/.
+    keeps_weights: what was trained stays in the run's folder.
+    """
+
+    name: str
+    load: Loader
+    scores: bool
+    knows_base: bool
+    publishes: tuple[Status, ...]
+    keeps_weights: bool
+
+
+def load_real(record: Record, task: Task, workload: type[Workload]) -> tuple[Splits, Workload, PreTrainedModel]:
+    """Rows, processor and weights, from the hub at the pinned revisions or embedded."""
+    params, origin = record.params, record.result.meta_info
+    if not params.is_embedded_model:
+        origin.model_info = look_up(params.model_id, params.model_revision, "model")
+    for repo_id, info in origin.dataset_info.items():
+        origin.dataset_info[repo_id] = look_up(repo_id, info.sha, "dataset")
+    with record.memory.phase("load"):
+        splits = load_splits(task, params.data_source, record.plan.subset)
+        with hub_errors(params.model_id, params.model_revision, "model"):
+            loaded, base = workload.load(params, record.device, record.plan.experiment.params_path)
+    return splits, loaded, base
+
+
+def load_rehearsal(record: Record, task: Task, workload: type[Workload]) -> tuple[Splits, Workload, PreTrainedModel]:
+    """The same, a few rows to answer."""
+    splits, loaded, base = load_real(record, task, workload)
+    return Splits(splits.train, splits.valid[:ROWS], splits.test[:ROWS]), loaded, base
+
+
+def load_profile(record: Record, task: Task, workload: type[Workload]) -> tuple[Splits, Workload, PreTrainedModel]:
+    """Random rows in the task's lengths, and the base model's architecture with random weights.
+
+    Memory, speed and storage depend on shapes, not on what the weights are; of quality this tells nothing. One
+    exception: an int8 base multiplies outlier features apart (arXiv 2208.07339), and random weights have none, so that
+    real int8 training may be slower.
+    """
+    params = record.params
+    splits = workload.random_splits(task, record.plan.subset, params)
+    with record.memory.phase("load"):
+        loaded, base = workload.build(params, record.device, record.plan.experiment.params_path)
+    return splits, loaded, base
+
+
+Run = Callable[[Record, Mode, Task, Adapter | None], None]
+REAL = Mode("real", load_real, scores=True, knows_base=True, publishes=("success",), keeps_weights=True)
+REHEARSAL = Mode("rehearsal", load_rehearsal, scores=True, knows_base=False, publishes=(), keeps_weights=True)
+PROFILE = Mode(
+    "profile",
+    load_profile,
+    scores=False,
+    knows_base=False,
+    publishes=("success", "out_of_memory"),
+    keeps_weights=False,
+)
+
+
+def profile_of(experiment: Experiment) -> Experiment:
+    """The same experiment, cut to so many steps that its speed shows; only the command line may say otherwise."""
+    layers = list(experiment.layers)
+    given = sum(layer.name.startswith("command line") for layer in layers)
+    layers.insert(len(layers) - given, Layer("--profile", {"max_steps": PROFILE_STEPS, "eval_steps": PROFILE_STEPS}))
+    return dataclasses.replace(experiment, params=build_params(layers), layers=tuple(layers))
+
+
+def rehearse(
+    experiment: Experiment, adapter: Adapter | None, task: Task, subsets: Sequence[str | None], execute: Run
+) -> int:
+    """Proves that the folder works: on its own model's architecture, then a few steps on the embedded model.
+
+    Returns:
+        the exit code; `execute` makes the runs.
+    """
+    model_id = experiment.params.model_id
+    counts = check_architecture(experiment, adapter, find_workload(task.workload, task.where))
+    if counts is None:
+        print(f"{model_id}: the config fits; how many parameters would be trained shows only with real weights")
+    else:
+        trainable, total = counts
+        print(f"{model_id}: {trainable:,} of {total:,} parameters would be trained ({100 * trainable / total:.3g} %)")
+    shortened, changes = rehearsal_of(experiment)
+    print("rehearsing on the embedded model; changed for that:", *changes, sep="\n  ")
+    adapted, device = read_adapter(shortened), torch.device("cpu")
+    for subset in subsets:
+        with tempfile.TemporaryDirectory() as folder:
+            record = new_record(Plan(shortened, subset, output=Path(folder)), task, device, hardware(device))
+            with recording(record):
+                execute(record, REHEARSAL, task, adapted)
+        if record.result.train_info.status != "success":
+            return EXIT_CODES[record.result.train_info.status]
+    over = f" on each of {', '.join(subsets)}" if subsets != (None,) else ""
+    print(f"rehearsal passed: {display_path(experiment.folder)} loads, trains, generates and saves{over}")
+    return 0

@@ -1,0 +1,114 @@
+"""What may be compared with what: the one definition, which the tables, harness.compare and every page ask.
+
+Scores are comparable where task, subset, metric, protocol, data and base model are the same; the machine may be
+another one, which then has to be said. Costs (memory, time, speed) are comparable where the machine is the same as
+well: hardware, processor model, threads and the major versions of the libraries. Profiles, which have random weights,
+and results of other harnesses, whose protocol nobody knows, are groups of their own.
+
+A record is one run as harness/result/read.py gives it, or a row of a frame: anything with these keys.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from harness.result.columns import COLUMNS
+
+Record = Mapping[str, Any]
+Group = Literal["score_group", "cost_group"]
+
+FOREIGN = "foreign"  # protocol of results that another harness wrote
+LIBRARIES = ("torch", "transformers", "peft")
+
+# Keys of a record that have to be equal, and what to call them where they are not.
+SCORES: dict[str, str] = {
+    "task": "tasks",
+    "subset": "subsets",
+    "protocol": "protocols",
+    "model": "base models",
+    "model_version": "versions of the base model",
+    "data": "data",
+    "metric": "metrics",
+    "higher_is_better": "directions of the metric",
+    "profile": "kinds of run",
+}
+MACHINE: dict[str, str] = {
+    "hardware": "hardware",
+    "processor": "processors or threads",
+    "libraries": "major versions of libraries",
+}
+COSTS: dict[str, str] = SCORES | MACHINE
+KEYS: dict[Group, dict[str, str]] = {"score_group": SCORES, "cost_group": COSTS}
+_UNREADABLE = ("model_version", "data")  # fingerprints, which tell nothing where they are printed
+
+
+def group_for(keys: Iterable[str]) -> Group:
+    """Which groups a comparison stays within that looks at these columns."""
+    return "cost_group" if any(COLUMNS[key].machine for key in keys) else "score_group"
+
+
+def group_of(record: Record, group: Group) -> tuple[Any, ...]:
+    """Equal for two records that may be compared."""
+    return tuple(record[key] for key in KEYS[group])
+
+
+def difference(a: Record, b: Record, group: Group = "score_group") -> str:
+    """The first reason why two records may not be compared, for people; empty where they may."""
+    for key, name in KEYS[group].items():
+        if a[key] != b[key]:
+            values = sorted(str(one[key]) or "unknown" for one in (a, b))
+            return f"different {name}" if key in _UNREADABLE else f"different {name}, {' and '.join(values)}"
+    return ""
+
+
+def unranked(record: Record) -> str:
+    """Why a run's score is never ranked, for people; empty where it is."""
+    if record["status"] != "success":
+        return f"ended as {record['status']}"
+    if record["modified"]:
+        return "parameters were changed on the command line"
+    if record["profile"]:
+        return "a profile, with random weights"
+    return "" if record["score"] == record["score"] else "no test score"  # NaN differs from itself
+
+
+def machine_marks(records: Sequence[Record]) -> list[str]:
+    """Of each record its machine, as far as machines differ among them; empty texts where all ran on one."""
+    apart = [key for key in MACHINE if len({record[key] for record in records}) > 1]
+    return [", ".join(str(record[key]) for key in apart if record[key]) for record in records]
+
+
+def differing_setting(settings: Iterable[bytes]) -> str:
+    """The first setting in which runs of one experiment differ, which makes them several experiments; else empty.
+
+    One that only some of them know, since the harness learned it later, cannot tell them apart.
+
+    Args:
+        settings: of each run, JSON {"train": …, "peft": …} without the seed.
+    """
+    distinct = dict.fromkeys(settings)
+    if len(distinct) == 1:
+        return ""
+    first, *others = map(json.loads, distinct)
+    for part in ("train", "peft"):
+        for other in others:
+            for key in sorted(first[part].keys() & other[part].keys()):
+                if first[part][key] != other[part][key]:
+                    return key
+    return ""
+
+
+def libraries(versions: Mapping[str, str | None]) -> str:
+    """Major versions, as far as they are known: 'torch 2, transformers 5, peft 0.21'.
+
+    Args:
+        versions: of packages, under names such as "torch-version".
+    """
+    known = ((name, versions.get(f"{name}-version")) for name in LIBRARIES)
+    return ", ".join(f"{name} {_major(version)}" for name, version in known if version)
+
+
+def _major(version: str) -> str:
+    """Of 2.13.0 it is 2; before 1.0 the second number plays that part, so of 0.21.2 it is 0.21."""
+    parts = version.split("+")[0].split(".")
+    return ".".join(parts[:2]) if parts[0] == "0" else parts[0]

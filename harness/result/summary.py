@@ -1,0 +1,51 @@
+"""What a run measured, in a few lines for the terminal."""
+
+from pathlib import Path
+
+from harness.experiment import display_path
+from harness.result import schema as results
+from harness.result.units import human_bytes
+
+
+def _overheads(inference: results.Inference) -> str:
+    merged = inference.overhead_merged
+    cost = "cannot be merged" if merged is None else f"merged {merged.median:.2f}"
+    return f"{inference.overhead_unmerged.median:.2f} times the base's time per token as trained, {cost}"
+
+
+def summary(result: results.Result, path: Path) -> str:
+    """What a run measured, in a few lines."""
+    info, speed, quality = result.train_info, result.speed, result.quality
+    train = result.memory.get("train")
+    task = "/".join(filter(None, (result.task.name, result.task.subset)))
+    lines = [f"{result.run_info.experiment_name} on {task}, seed {result.seed}: {info.status}"]
+    if quality.test_score is not None:
+        base = "not measured" if quality.base_score is None else f"{100 * quality.base_score:.1f} %"
+        lines.append(
+            f"  score      {100 * quality.test_score:.1f} % {result.task.metric} on {result.task.test_rows} test "
+            f"rows (untouched base {base}, invalid outputs {100 * quality.invalid_rate:.1f} %)"
+        )
+    if quality.further_scores:
+        further = (f"{name} {100 * value:.1f} %" for name, value in quality.further_scores.items())
+        lines.append(f"             {', '.join(further)}")
+    if quality.lengths is not None:
+        lines.append(
+            f"  answers    {quality.lengths.mean:.1f} tokens on average, median {quality.lengths.median:.0f}; "
+            f"{100 * quality.lengths.cut:.1f} % were cut at the longest length"
+        )
+    if info.num_trainable_params is not None:
+        lines.append(f"  trainable  {info.num_trainable_params:,} of {info.num_total_params:,} parameters")
+    lines.append(f"  storage    {human_bytes(info.file_size)}")
+    if train is not None:
+        kind = "resident set above the start" if result.hardware["device"] == "cpu" else "reserved by the allocator"
+        lines.append(f"  memory     {human_bytes(train.reserved)} peak in training ({kind})")
+    if speed.train_tokens_per_second is not None:
+        lines.append(f"  training   {speed.train_tokens_per_second:,.0f} tokens/s, {info.train_time:.1f} s in steps")
+    if speed.test_tokens_per_second is not None:
+        lines.append(f"  generating {speed.test_tokens_per_second:,.0f} tokens/s in the test evaluation")
+    if result.inference is not None:
+        lines.append(f"  inference  {_overheads(result.inference)}")
+    lines.append(f"  total time {result.run_info.total_time:.1f} s on {result.hardware['slug']}")
+    lines += ["  a profile: random weights and tokens, which say nothing of quality"] if result.profile else []
+    lines += ["  modified by --set, so this is no result"] if result.overrides else []
+    return "\n".join([*lines, f"  written to {display_path(path)}"])

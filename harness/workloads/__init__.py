@@ -1,0 +1,126 @@
+"""What a kind of task needs of the machinery: a workload is one file in this folder, found by the name data.py gives.
+
+run.py owns the loop, precision, schedule, meters and the record; they know samples, batches and work, never tokens.
+A workload owns what is left: base model and processor, batches, loss, answers, speed of answering, the unit of work.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence, Sized
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+from transformers import PretrainedConfig, PreTrainedModel
+
+from harness.batches import Batch
+from harness.errors import UserError, did_you_mean
+from harness.params import TrainingParams
+from harness.result.schema import Inference, Lengths, TokenLoss
+from harness.scoring import Scores, score_predictions
+from harness.task import Row, Splits, Task
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the model made of each row, in order, as text: decoded, a class's name, a file's name.
+
+    work: units made for all of them. lengths: statistics of the texts in tokens, where they have any.
+    """
+
+    texts: list[str]
+    work: int
+    lengths: Lengths | None = None
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Something the base model can do before training and may forget: where it comes from, and the loss on it."""
+
+    source: str
+    loss: Callable[[nn.Module], TokenLoss]
+
+
+class Workload(ABC):
+    """One kind of task with its processor loaded. The three class methods need nothing loaded.
+
+    unit: what throughput counts, in the plural. base_settings: the parameters that the untouched base model's score
+    depends on, beside model, data and versions. answers_untouched: whether the base model can answer before training.
+    """
+
+    unit: ClassVar[str]
+    base_settings: ClassVar[frozenset[str]]
+    answers_untouched: ClassVar[bool] = True
+
+    @classmethod
+    @abstractmethod
+    def auto_class(cls, config: PretrainedConfig) -> type:
+        """The class of transformers that loads or builds such a base model."""
+
+    @classmethod
+    @abstractmethod
+    def task_type(cls, config: PretrainedConfig) -> str | None:
+        """PEFT's name for what the model does; None where PEFT has none."""
+
+    @classmethod
+    @abstractmethod
+    def random_splits(cls, task: Task, subset: str | None, params: TrainingParams) -> Splits:
+        """Rows as long as the task's, of random content, for a profile: enough to train, a few to answer."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, params: TrainingParams, device: torch.device, where: str) -> tuple["Workload", PreTrainedModel]:
+        """The workload with its processor, and the untouched base model on the device, in evaluation mode.
+
+        Args:
+            params: name the model.
+            device: to load it onto.
+            where: the file that messages about parameters name.
+        """
+
+    @classmethod
+    @abstractmethod
+    def build(cls, params: TrainingParams, device: torch.device, where: str) -> tuple["Workload", PreTrainedModel]:
+        """The same with random weights and without a processor, for rows of `random_splits`."""
+
+    @abstractmethod
+    def encode(self, row: Row) -> Sized:
+        """One training sample; samples of similar length share a batch. May have an attribute `truncated`."""
+
+    @abstractmethod
+    def collate(self, samples: Sequence[Any]) -> Batch:
+        """Samples as one batch on the CPU."""
+
+    @abstractmethod
+    def loss(self, model: nn.Module, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Scalar, the mean over what the batch counts, with whatever terms the method adds."""
+
+    @abstractmethod
+    def answer(self, model: nn.Module, rows: Sequence[Row], description: str) -> Answers:
+        """Deterministic answers to the rows, behind a progress bar; leaves the model in evaluation mode."""
+
+    def score(self, task: Task, rows: Sequence[Row], answers: Answers) -> Scores:
+        """The answers against the rows' references, as the task scores text."""
+        return score_predictions(task, rows, answers.texts)
+
+    def measure_inference(self, model: nn.Module, rows: Sequence[Row], device: torch.device) -> Inference | None:
+        """How fast the model answers; None where the workload has no such measurement."""
+        return None
+
+    def held_out(self) -> HeldOut | None:
+        """What forgetting is measured on; None where there is nothing to forget."""
+        return None
+
+
+def find_workload(name: str, where: str) -> type[Workload]:
+    """The workload of a name: the class WORKLOAD of the file of that name in this folder.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    known = sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
+    if name not in known:
+        raise UserError(f"{where}: workload: unknown {name!r}; {did_you_mean(name, known)}")
+    return import_module(f"{__name__}.{name}").WORKLOAD

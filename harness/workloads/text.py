@@ -1,0 +1,113 @@
+"""Text to text: causal and encoder-decoder language models that write their answers, greedily."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, PretrainedConfig, PreTrainedModel
+
+from harness import models
+from harness.architecture import architecture
+from harness.batches import Batch
+from harness.errors import UserError
+from harness.measure.forgetting import held_out_texts, text_source, token_loss
+from harness.measure.inference import BATCH_ROWS, measure_inference
+from harness.params import TrainingParams
+from harness.result.schema import Inference
+from harness.task import Row, Splits, Task
+from harness.text.encoding import Encoder, Sample, collate, load_tokenizer
+from harness.text.generation import generate, neutralize_generation_config
+from harness.text.random_text import RandomEncoder, random_splits
+from harness.workloads import Answers, HeldOut, Workload
+
+log = logging.getLogger("run")
+
+
+class Text(Workload):
+    """Prompts and targets as tokens; throughput counts those that are no padding."""
+
+    unit = "tokens"
+    base_settings = frozenset(
+        {"model_id", "model_revision", "dtype", "use_amp", "attn_implementation", "max_seq_length",
+         "query_template", "batch_size_eval", "generation_kwargs"}
+    )  # fmt: skip
+
+    def __init__(self, encoder: Encoder | RandomEncoder, params: TrainingParams) -> None:
+        self.encoder, self.params = encoder, params
+
+    @classmethod
+    def auto_class(cls, config: PretrainedConfig) -> type:
+        return AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+
+    @classmethod
+    def task_type(cls, config: PretrainedConfig) -> str:
+        return "SEQ_2_SEQ_LM" if config.is_encoder_decoder else "CAUSAL_LM"
+
+    @classmethod
+    def random_splits(cls, task: Task, subset: str | None, params: TrainingParams) -> Splits:
+        return random_splits(task, subset, params)
+
+    @classmethod
+    def load(cls, params: TrainingParams, device: torch.device, where: str) -> tuple["Text", PreTrainedModel]:
+        name, pinned = models.location(params, where)
+        tokenizer = load_tokenizer(name, pinned)
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False, **pinned)
+        _check(config, params, where)
+        base = models.load_weights(cls.auto_class(config), config, params, device, where)
+        return cls(Encoder(tokenizer, params, config.is_encoder_decoder), params), _prepare(
+            base, tokenizer, params, device
+        )
+
+    @classmethod
+    def build(cls, params: TrainingParams, device: torch.device, where: str) -> tuple["Text", PreTrainedModel]:
+        config = architecture(params.model_id, where)
+        _check(config, params, where)
+        base = models.random_weights(cls.auto_class(config), config, params, device, where)
+        encoder = RandomEncoder(config, params)
+        return cls(encoder, params), _prepare(base, encoder.tokenizer, params, device)
+
+    def encode(self, row: Row) -> Sample:
+        return self.encoder.encode(row)
+
+    def collate(self, samples: Sequence[Sample]) -> Batch:
+        return collate(
+            samples, self.encoder.tokenizer.pad_token_id, self.params.loss_on, self.encoder.is_encoder_decoder
+        )
+
+    def loss(self, model: nn.Module, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        return model(**inputs, use_cache=False).loss
+
+    def answer(self, model: nn.Module, rows: Sequence[Row], description: str) -> Answers:
+        generated = generate(model, self.encoder.tokenizer, self._prompts(rows), self.params, description)
+        return Answers(generated.texts, generated.tokens, generated.lengths())
+
+    def measure_inference(self, model: nn.Module, rows: Sequence[Row], device: torch.device) -> Inference:
+        return measure_inference(model, self._prompts(rows[:BATCH_ROWS]), device)
+
+    def held_out(self) -> HeldOut | None:
+        if self.encoder.is_encoder_decoder:  # never trained to continue text
+            return None
+        texts = held_out_texts(self.params)
+        return HeldOut(text_source(self.params), lambda model: token_loss(model, self.encoder.tokenizer, texts))
+
+    def _prompts(self, rows: Sequence[Row]) -> list[list[int]]:
+        return [self.encoder.encode_prompt(row.prompt)[0] for row in rows]
+
+
+def _check(config: PretrainedConfig, params: TrainingParams, where: str) -> None:
+    if params.loss_on == "all" and config.is_encoder_decoder:
+        raise UserError(f'{where}: loss_on: "all" needs a causal model; use "target"')
+    if config.model_type == "t5" and params.dtype == "float16":
+        log.warning("%s: dtype: T5's activations overflow in float16, so that steps are skipped or answers garbled; "
+                    "bfloat16 does not", where)  # fmt: skip
+
+
+def _prepare(base: PreTrainedModel, tokenizer: Any, params: TrainingParams, device: torch.device) -> PreTrainedModel:
+    base = models.prepare_base_model(base, params, device)
+    neutralize_generation_config(base, tokenizer)
+    return base
+
+
+WORKLOAD = Text

@@ -1,0 +1,100 @@
+"""Imports point downward: no circle anywhere, not even for types or inside functions, and no layer reaches above it."""
+
+import ast
+import subprocess
+import sys
+from functools import cache
+
+import pytest
+
+from harness.experiment import ROOT
+
+# From the bottom up; a module may import from lower layers and from its own. A name stands for a module or a folder.
+LAYERS = [
+    {"errors"},
+    {"params"},
+    {"overlay"},
+    {"experiment"},
+    {"arguments", "result"},
+    {"adapter_config", "devices", "hub", "batches", "merging", "precision", "optimizers", "architecture"},
+    {"task", "models", "adapter", "scoring", "rouge"},
+    {"text", "measure"},
+    {"workloads"},
+    {"plan", "new_result", "record"},
+    {"rehearsal"},
+    {"modes"},
+    {"run"},
+]
+BESIDE = {"dashboard": {"result", "experiment", "params", "overlay", "errors", "dashboard"},
+          "app": {"dashboard", "result", "experiment", "errors"}}  # fmt: skip
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+
+def modules():
+    files = [ROOT / "run.py", ROOT / "app.py", *(ROOT / "harness").glob("**/*.py")]
+    return {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in sorted(files)
+    }
+
+
+@cache
+def imports_of(path):
+    """Names of all project modules that a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found & modules().keys()
+
+
+def part(module):
+    """errors, result, …: the name that stands in LAYERS."""
+    return module.removeprefix("harness.").split(".")[0]
+
+
+def test_no_circle():
+    graph = {name: imports_of(path) - {name} for name, path in modules().items()}
+    while leaves := [name for name, needs in graph.items() if not needs & graph.keys()]:
+        for name in leaves:
+            del graph[name]
+    assert not graph, f"these import each other in a circle: {sorted(graph)}"
+
+
+@pytest.mark.parametrize("module", [name for name in modules() if part(name) in LEVEL])
+def test_arrows_point_downward(module):
+    above = [other for other in imports_of(modules()[module]) if other != "harness" and _is_above(other, part(module))]
+    assert not above, f"{module} reaches upward"
+
+
+def _is_above(other, own):
+    return part(other) in LEVEL and LEVEL[part(other)] > LEVEL[own] or part(other) in BESIDE
+
+
+@pytest.mark.parametrize("module", [name for name in modules() if part(name) in BESIDE])
+def test_the_dashboard_reads_through_result(module):
+    needed = {part(other) for other in imports_of(modules()[module]) if other != "harness"}
+    assert needed <= BESIDE[part(module)]
+
+
+def test_every_module_has_a_layer():
+    tools = {"harness", "table", "compare", "profiles", "embedded"}  # command lines, and what only data.py files need
+    assert {part(name) for name in modules()} - LEVEL.keys() - BESIDE.keys() <= tools
+
+
+def test_result_and_dashboard_need_no_torch():
+    names = [name for name in modules() if part(name) in ("result", "dashboard", "app")]
+    code = f"""
+import importlib, sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "transformers", "peft", "datasets", "bitsandbytes"):
+            raise ImportError(f"{{name}} is not installed")
+sys.meta_path.insert(0, Refuse())
+for name in {names!r}:
+    importlib.import_module(name)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
