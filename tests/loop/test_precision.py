@@ -44,7 +44,11 @@ def test_quantized_base_trains_saves_and_loads(run_main, seen, dtype):
     trainable, total = (outcome.json["train_info"][f"num_{kind}_params"] for kind in ("trainable", "total"))
     assert (trainable, total) == (108_544, 1_879_744), "packed weights count as many as they stand for"
 
-    loaded = PeftModel.from_pretrained(unpacked(model), outcome.folder / "adapter")
+    base = without_adapter(model)
+    del base.peft_config  # else PEFT warns of a second adapter
+    if dtype == "int4":  # int8 also multiplies in few bits, and how exactly depends on the processor
+        base = base.dequantize().float()
+    loaded = PeftModel.from_pretrained(base, outcome.folder / "adapter")
     ids = torch.arange(5, 40)[None]
     with torch.inference_mode():
         trained, complete = model.eval()(ids).logits, loaded(ids).logits
@@ -56,13 +60,6 @@ def test_quantized_base_trains_saves_and_loads(run_main, seen, dtype):
         incomplete = loaded(ids).logits
     assert (complete - trained).abs().mean() < 0.1 * effect, "the saved adapter does what the trained one does"
     assert (incomplete - trained).abs().mean() > 0.1 * effect, "the bound notices that a part is missing"
-
-
-def unpacked(model):
-    """The base of a model with the numbers that its packed weights stand for: all that differs is how they multiply."""
-    base = without_adapter(model).dequantize().float()
-    del base.peft_config  # else PEFT warns of a second adapter
-    return base
 
 
 def test_eight_bit_optimizer(run_main):
