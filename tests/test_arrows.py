@@ -33,7 +33,8 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 def modules():
     files = [ROOT / "run.py", ROOT / "app.py", *(ROOT / "harness").glob("**/*.py")]
     return {
-        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in sorted(files)
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in sorted(files)
     }
 
 

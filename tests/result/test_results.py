@@ -81,7 +81,7 @@ def test_committed_results_are_clean_successes(path):
     assert result.train_info.status == "success"
     assert not result.overrides
     assert result.provenance.harness_dirty is False
-    assert path.stem == file_name(result)
+    assert path.stem == file_name(result.method, result.name, result.task.subset, result.seed)
     assert path.parent.name == result.hardware["slug"]
     assert result.quality.test_score == pytest.approx(
         sum(result.quality.test_scores) / len(result.quality.test_scores)
