@@ -4,12 +4,11 @@ import dataclasses
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
-import torch
 
-import run
 from harness.arguments import parse_arguments
 from harness.experiment import ROOT, find_experiment
 from harness.task import Splits
@@ -24,12 +23,16 @@ os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start, since 
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
-    torch.set_num_threads(1)
+    """Of torch, where any test imports it: those of result/ and dashboard/ do not."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 @pytest.fixture
 def small_splits(monkeypatch):
     """Cuts every task's splits, so that a whole run takes seconds."""
+    import run
+
     load_task = run.load_task
 
     def load_small_task(folder):
@@ -63,6 +66,7 @@ class Outcome:
 @pytest.fixture
 def run_main(tmp_path, small_splits):
     """Calls run.main in this process; results and runs go to a temporary folder, a new one for each call."""
+    import run
 
     def call(experiment=LORA, *arguments, fast=True, output=None) -> Outcome:
         output = output or tmp_path / f"output{len(list(tmp_path.glob('output*')))}"
@@ -78,7 +82,7 @@ def checkout(tmp_path, monkeypatch):
     root = tmp_path / "checkout"
     source = ROOT / "method_comparison" / "MetaMathQA"
     shutil.copytree(source, root / "method_comparison" / "MetaMathQA")
-    monkeypatch.setattr(run, "find_experiment", lambda text: find_experiment(text, root))
+    monkeypatch.setattr("run.find_experiment", lambda text: find_experiment(text, root))
     return root
 
 

@@ -144,17 +144,17 @@ def compare_seeds(a: Sequence[float], b: Sequence[float], confidence: float = CO
     return _within_one(compare_means(a, b, confidence))
 
 
-def welch_p_values(one: Sequence[float], others: numpy.ndarray) -> numpy.ndarray:
-    """Of `compare_means` for one method against many at once; NaN where there is no spread to test against.
+def welch_p_values(a: numpy.ndarray, b: numpy.ndarray) -> numpy.ndarray:
+    """Of `compare_means` for many pairs of methods at once; NaN where there is no spread to test against.
 
     Args:
-        one: a figure per seed, two or more.
-        others: a row per method, each with as many seeds, two or more.
+        a: a row per method with a figure per seed, two or more; or one row for all.
+        b: the other methods' rows.
     """
-    one, others = _rounded(one), _rounded(others)
+    one, two = (numpy.atleast_2d(_rounded(values)) for values in (a, b))
     with _quiet():
-        p_values = stats.ttest_ind(one[None, :], others, axis=1, equal_var=False).pvalue
-    return numpy.where((numpy.ptp(others, axis=1) > 0) | _varies(one), p_values, math.nan)
+        p_values = stats.ttest_ind(one, two, axis=1, equal_var=False).pvalue
+    return numpy.where((numpy.ptp(one, axis=1) > 0) | (numpy.ptp(two, axis=1) > 0), p_values, math.nan)
 
 
 def compare_items(a: Sequence[float], b: Sequence[float], confidence: float = CONFIDENCE) -> Comparison:

@@ -15,9 +15,9 @@ from html.parser import HTMLParser
 import pandas
 import pytest
 from dashboard_demo import EVIL, TASK, demo
-from dashboard_files import ours, published, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from result_files import ours, published, write
 from scipy import stats
 
 import app

@@ -3,21 +3,17 @@
 import json
 import math
 import os
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 
 import numpy
 import pytest
-from dashboard_files import change, load, ours, published, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from result_files import change, load, ours, published, write
 
-from benchmarks.dashboard import WANTED, benchmark
-from harness.dashboard.expression import FLAGS
 from harness.experiment import ROOT
-from harness.result.columns import COLUMNS, METRICS, NUMBERS, TEXTS, format_value
+from harness.result.columns import NUMBERS, TEXTS
 from harness.result.experiments import by_experiment
 from harness.result.files import LARGEST_FILE, UnreadableError, read_object
 from harness.result.origin import task_of
@@ -338,79 +334,8 @@ def test_anything_anywhere_never_breaks_loading(tmp_path, data):
         experiments = by_experiment(loaded.runs)
     assert len(loaded.runs) + len(loaded.skipped) == 2
     assert len(experiments) == len(loaded.runs)
-    assert {key for key in (*TEXTS, *NUMBERS, *FLAGS) if key not in experiments} == set()
+    assert {
+        key for key in (*TEXTS, *NUMBERS, "ranked", "tied", "profile", "modified") if key not in experiments
+    } == set()
     assert all(experiments[key].dtype == float or key == "seeds" for key in NUMBERS)
     assert not numpy.isinf(experiments[list(NUMBERS)].to_numpy(dtype=float)).any()
-
-
-# Columns, and what the dashboard imports -----------------------------------------------------------------------------
-
-
-def test_columns_are_described():
-    assert all(column.label and column.description for column in COLUMNS.values())
-    assert all(column.unit != "text" for column in METRICS.values())
-    assert len({column.label for column in COLUMNS.values()}) == len(COLUMNS)
-
-
-def test_values_as_people_read_them():
-    cases = {
-        "storage": (2 * 2**20, "2.0 MiB"), "score": (0.8375, "83.8 %"), "trainable_share": (0.0000123, "0.0012 %"), "gain": (-0.032, "-3.2"),
-        "trainable_params": (434176.0, "434,176"), "train_tokens_per_second": (12340.9, "12,341"), "step_time_median": (0.086, "86 ms"),
-        "train_time": (95.2, "1 min 35 s"), "total_time": (7260, "2 h 1 min"), "overhead_unmerged": (1.234, "1.23×"), "energy": (3400, "3.4 kJ"),
-        "flops_per_token": (1.5e9, "1.5 GFLOP"), "learning_rate": (0.0001, "0.0001"), "method": ("lora", "lora"), "seeds": (3, "3"),
-        "subset": ("", "–"), "rank": (math.nan, "–"), "forgetting": (None, "–"),
-    }  # fmt: skip
-    assert {key: format_value(COLUMNS[key], value) for key, (value, _) in cases.items()} == {
-        key: shown for key, (_, shown) in cases.items()
-    }
-
-
-WITHOUT_TORCH = """
-import sys
-
-class Blocked:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"torch", "transformers", "peft", "datasets", "accelerate", "bitsandbytes", "pyarrow"}:
-            raise ModuleNotFoundError(name)
-
-sys.meta_path.insert(0, Blocked())
-from harness.dashboard import export, expression, filters, notices
-from harness.result import experiments, pareto
-from harness.result.frame import to_frame
-from harness.result.read import read_results
-from harness.experiment import ROOT
-
-frame = experiments.fill_intervals(experiments.by_experiment(to_frame(read_results([ROOT / "results" / "MetaMathQA"]).records)))
-shown = filters.apply(frame, filters.Filter(text="LoRA", expression='method == "lora" and score > 50 * percent'))
-assert 0 < len(shown) < len(frame)
-assert pareto.front(frame, "storage", "score").any()
-notices.notices(frame)
-print(export.to_csv(shown, ["experiment", "tied"]), end="")
-"""
-
-
-def test_the_data_layer_needs_no_torch():
-    """Nor pyarrow, which the requirements of a run bring along."""
-    shown = subprocess.run(
-        [sys.executable, "-c", WITHOUT_TORCH], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
-    assert shown.startswith("experiment,tied\nlora/")
-
-
-def test_the_dashboards_requirements_agree_with_those_of_runs():
-    def pins(name):
-        lines = (ROOT / name).read_text().splitlines()
-        return dict(line.split("==") for line in lines if "==" in line)
-
-    app, run = pins("requirements-app.txt"), pins("requirements.txt")
-    assert {name: run[name] for name in app.keys() & run.keys()} == {
-        name: app[name] for name in app.keys() & run.keys()
-    }
-    assert "torch" not in app
-
-
-def test_the_benchmark_runs():
-    """A hundredth of it; its figures are for a quiet machine, but a hundredth taking as long as the whole may is a bug."""
-    seconds = benchmark(100, seeds=3, rounds=1)
-    assert set(WANTED) <= set(seconds)
-    assert all(seconds[step].process < limit for step, limit in WANTED.items())

@@ -1,4 +1,4 @@
-"""Result files for the tests of the dashboard: ours through the schema, published ones by hand."""
+"""Result files for tests: ours through the schema, published ones by hand."""
 
 import json
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas
 
+from harness.result.experiments import by_experiment
 from harness.result.files import Skipped
 from harness.result.frame import to_frame
 from harness.result.read import read_results
@@ -109,3 +110,22 @@ def write(folder: Path, *results: dict) -> Path:
     for number, result in enumerate(results, start):
         (folder / f"{number:05}.json").write_text(json.dumps(result))
     return folder
+
+
+ITEMS = 40
+
+
+def answers(right, items=ITEMS):
+    """Scores with so many right ones, first."""
+    return [1.0] * right + [0.0] * (items - right)
+
+
+def experiments_of(folder, *results):
+    write(folder, *results)
+    loaded = load([folder])
+    assert not loaded.skipped
+    return by_experiment(loaded.runs)
+
+
+def seeds_of(experiment, rights, **changes):
+    return [ours(experiment, seed, answers(right), **changes) for seed, right in enumerate(rights)]
