@@ -159,7 +159,9 @@ def recording(record: Record) -> Iterator[Record]:
                 if info.status == "failed":
                     raise
         finally:
-            _finish(record, error_msg)
+            while record.written is None:
+                with contextlib.suppress(KeyboardInterrupt):  # one may come before signals wait
+                    _finish(record, error_msg)
 
 
 def _make(folder: Path) -> None:
@@ -186,14 +188,13 @@ def _status_of(error: BaseException) -> schema.Status:
 def _finish(record: Record, error_msg: str) -> None:
     """Writes what the run came to; a signal that arrives meanwhile waits, since half a record is none."""
     result, path = record.result, record.folder / "result.json"
-    while record.written is None:
-        with contextlib.suppress(KeyboardInterrupt), _signals_wait():  # one may come before they wait
-            result.run_info.error_msg = error_msg
-            result.run_info.total_time = record.elapsed
-            _record_measurements(result, record.memory, record.training)
-            _write(path, result)
-            published = result.train_info.status in record.publishes
-            record.written = _publish(record) if published else path
+    with _signals_wait():
+        result.run_info.error_msg = error_msg
+        result.run_info.total_time = record.elapsed
+        _record_measurements(result, record.memory, record.training)
+        _write(path, result)
+        published = result.train_info.status in record.publishes
+        record.written = _publish(record) if published else path
 
 
 def _write(path: Path, result: schema.Result, overwrite: bool = True) -> None:

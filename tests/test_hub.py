@@ -16,7 +16,7 @@ from hub import CREATED_AT, Hub, Repo, parquet_repo
 from safetensors.torch import save
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from harness.embedded.word_problems import make_problems
+from harness.embedded.text.word_problems import make_problems
 from harness.experiment import ROOT, read_experiment
 from harness.measure import forgetting
 from harness.result.schema import Result

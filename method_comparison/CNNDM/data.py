@@ -9,7 +9,7 @@ import re
 from itertools import islice
 from statistics import fmean
 
-from harness.embedded.news import make_articles
+from harness.embedded.text.news import make_articles
 from harness.task import HubDataset, Metric, Row, Score, Source, Splits, TokenLengths, hold_out, load_hub_split
 
 METRIC = Metric("ROUGE-L")

@@ -7,7 +7,7 @@ one original stay in one split. The embedded twin is word problems made by the p
 import re
 from fractions import Fraction
 
-from harness.embedded.word_problems import make_problems
+from harness.embedded.text.word_problems import make_problems
 from harness.task import HubDataset, Metric, Row, Score, Source, Splits, TokenLengths, hold_out, load_hub_split
 
 METRIC = Metric("accuracy")

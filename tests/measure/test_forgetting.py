@@ -9,7 +9,7 @@ from peft import LoraConfig, PromptTuningConfig, get_peft_model
 from test_inference import CAUSAL, load_base
 from transformers import AutoTokenizer
 
-from harness.embedded.corpus import held_out_documents
+from harness.embedded.llama.corpus import held_out_documents
 from harness.experiment import ROOT
 from harness.measure.forgetting import token_loss
 

@@ -14,10 +14,10 @@ import string
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from harness.embedded.events import draw_choice, draw_event, neighbours
-from harness.embedded.news import Story, draw_article, draw_report
-from harness.embedded.passages import Fact, draw_inference, draw_passage, draw_question, mismatch
-from harness.embedded.word_problems import Partition
+from harness.embedded.partition import Partition
+from harness.embedded.text.events import draw_choice, draw_event, neighbours
+from harness.embedded.text.news import Story, draw_article, draw_report
+from harness.embedded.text.passages import Fact, draw_inference, draw_passage, draw_question, mismatch
 
 LABELS = ("true", "false", "entailment", "not_entailment", "choice1", "choice2")
 """Downstream answers. Pre-training shows them in random order only."""

@@ -15,9 +15,9 @@ import hashlib
 import random
 from collections.abc import Callable, Iterator
 
-from harness.embedded import word_problems
-from harness.embedded.families import FAMILIES, ITEMS
-from harness.embedded.vocabulary import (
+from harness.embedded.text import word_problems
+from harness.embedded.text.families import FAMILIES, ITEMS
+from harness.embedded.text.vocabulary import (
     CONTAINERS,
     FOODS,
     GOALS,

@@ -5,7 +5,7 @@ import random
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from harness.embedded.t5_corpus import Example
+from harness.embedded.t5.corpus import Example
 
 SPAN_SHARE = 0.2
 """Share of the tokens that corruption takes out."""

@@ -5,7 +5,7 @@ Data only. Every value is one word, so that it becomes one token, and belongs to
 
 from dataclasses import dataclass
 
-from harness.embedded.vocabulary import NAMES
+from harness.embedded.text.vocabulary import NAMES
 
 PEOPLE: tuple[str, ...] = NAMES + ("Nina", "Olga", "Paula", "Rosa", "Oscar", "Simon", "Tom", "Victor")
 """First names."""

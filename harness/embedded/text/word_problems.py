@@ -7,19 +7,15 @@ pre-training, downstream training and test problems can never meet. Everything i
     True
 """
 
-import hashlib
 import operator
 import random
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
-from harness.embedded.families import FAMILIES, Family
-from harness.embedded.vocabulary import pronouns
-
-Partition = Literal["pretraining", "train", "test"]
-PARTITIONS: tuple[Partition, ...] = ("pretraining", "train", "test")
+from harness.embedded.partition import PARTITIONS, Partition, partition
+from harness.embedded.text.families import FAMILIES, Family
+from harness.embedded.text.vocabulary import pronouns
 
 LARGEST_NUMBER = 999
 """No quantity in a problem exceeds this, so that numbers have at most three digits."""
@@ -57,12 +53,6 @@ class Draft:
     def question(self) -> str:
         """The whole question as one line of text."""
         return " ".join((*self.facts, self.ask))
-
-
-def partition(source: str) -> Partition:
-    """Return the partition of a problem: 40 % pretraining, 40 % train, 20 % test, decided by `source` alone."""
-    bucket = int.from_bytes(hashlib.sha256(source.encode()).digest()[:8], "big") % 10
-    return "pretraining" if bucket < 4 else "train" if bucket < 8 else "test"
 
 
 def draw(rng: random.Random, part: Partition, family: Family | None = None) -> Draft:

@@ -8,7 +8,7 @@ true by construction and the last result is the answer. `word_problems` turns fa
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.embedded.vocabulary import (
+from harness.embedded.text.vocabulary import (
     CONTAINERS,
     FOODS,
     GOALS,

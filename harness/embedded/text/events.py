@@ -8,9 +8,8 @@ import random
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.embedded.drawing import collect, draw_within
-from harness.embedded.people import PEOPLE
-from harness.embedded.word_problems import Partition
+from harness.embedded.partition import Partition, collect, draw_within
+from harness.embedded.text.people import PEOPLE
 
 DAYS: tuple[str, ...] = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 

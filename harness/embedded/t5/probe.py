@@ -10,11 +10,12 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from harness.embedded.news import draw_article
-from harness.embedded.passages import draw_passage
-from harness.embedded.t5_batches import encode
-from harness.embedded.t5_corpus import Example, claim, extraction
+from harness.embedded.t5.batches import encode
+from harness.embedded.t5.corpus import Example, claim, extraction
+from harness.embedded.text.news import draw_article
+from harness.embedded.text.passages import draw_passage
 
+SMALLEST_CLAIM_ACCURACY = 0.85
 FACTS = (2, 3, 4)
 BATCH = 100
 
@@ -39,6 +40,13 @@ def probe(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, items: int
         denoising_loss=denoising_loss(model, tokenizer, items),
         items=items,
     )
+
+
+def shortcoming(probe: Probe) -> str:
+    """Return why a model with these measurements is not to be shipped; "" where it may be."""
+    if probe.claim_accuracy >= SMALLEST_CLAIM_ACCURACY:
+        return ""
+    return f"wanted a claim accuracy of at least {SMALLEST_CLAIM_ACCURACY}"
 
 
 @torch.inference_mode()

@@ -8,9 +8,8 @@ are placed so that the word "not" alone tells nothing either.
 import random
 from dataclasses import dataclass
 
-from harness.embedded.drawing import collect, draw_within
-from harness.embedded.people import ATTRIBUTES, PEOPLE, Attribute
-from harness.embedded.word_problems import Partition
+from harness.embedded.partition import Partition, collect, draw_within
+from harness.embedded.text.people import ATTRIBUTES, PEOPLE, Attribute
 
 DOWNSTREAM_FACTS = (2, 3, 4)
 """How many facts a downstream passage may have; with a single one there is nobody to confuse the person with."""

@@ -1,9 +1,7 @@
-"""The embedded causal model: sentence families, corpus, tokenizer, shipped files, pre-training."""
+"""The embedded causal model: sentence families, corpus, tokenizer, shipped files."""
 
 import re
-from dataclasses import replace
 from itertools import islice
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,17 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from harness.embedded import corpus, fingerprints, word_problems
-from harness.embedded.families import FAMILIES
-from harness.embedded.pretrain import DEFAULT_OUTPUT, Settings, make_tokenizer, pretrain
-from harness.embedded.probe import probe
-from harness.embedded.word_problems import PARTITIONS, make_problems, partition, read_equations
+from harness.embedded.fingerprints import digest_files, read_fingerprints
+from harness.embedded.llama import corpus
+from harness.embedded.llama.recipe import Settings, digest_data, make_processor, probe
+from harness.embedded.partition import PARTITIONS, partition
+from harness.embedded.pretrain import FOLDER
+from harness.embedded.text import word_problems
+from harness.embedded.text.families import FAMILIES
+from harness.embedded.text.word_problems import make_problems, read_equations
 
-SHIPPED = fingerprints.read_fingerprints(DEFAULT_OUTPUT)
+WEIGHTS = FOLDER / "llama"
+SHIPPED = read_fingerprints(WEIGHTS)
 DOCUMENTS = 30_000
-TINY = Settings(
-    steps=8, warm_up_steps=2, hidden=32, heads=2, key_value_heads=1, head_size=16, layers=1, feed_forward=32, block=64
-)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +38,7 @@ def sample():
 @pytest.fixture(scope="module")
 def tokenizer():
     """Return the shipped tokenizer."""
-    return AutoTokenizer.from_pretrained(DEFAULT_OUTPUT)
+    return AutoTokenizer.from_pretrained(WEIGHTS)
 
 
 # Sentence families
@@ -176,8 +175,30 @@ def test_no_question_meets_its_reasoning_or_answer(monkeypatch):
         drafts.clear()
 
 
-def test_shuffled_sentences_each_come_from_another_family():
-    # A question or a solution has at least two sentences of one family, so neither can be whole.
+def test_shuffled_sentences_each_come_from_another_family(monkeypatch):
+    drawn, draw = [], word_problems.draw
+
+    def recorded_draw(rng, part, family=None):
+        draft = draw(rng, part, family)
+        if family is not None:  # only shuffled sentences ask for one
+            drawn.append((family.name, draft))
+        return draft
+
+    monkeypatch.setattr(word_problems, "draw", recorded_draw)
+    monkeypatch.setattr(corpus, "_is_held_out", lambda text: False)  # or its drafts would count for the next text
+    shuffled = 0
+    for text in islice(corpus.documents(0), 2000):
+        names = [name for name, _ in drawn]
+        assert len(set(names)) == len(names)
+        for _, draft in drawn:
+            sentences = [sentence for sentence in (*draft.facts, *draft.steps, draft.ask) if text.startswith(sentence)]
+            assert sentences, f"{text!r} does not go on with a sentence of {draft}"
+            text = text.removeprefix(max(sentences, key=len)).removeprefix(" ")
+        assert not drawn or text == "", "more than one sentence of a family"
+        shuffled += bool(drawn)
+        drawn.clear()
+    assert shuffled > 200
+    # so that one sentence is never a whole question or solution
     assert all(len(family.facts) >= 2 and len(family.steps) >= 2 for family in FAMILIES)
 
 
@@ -230,23 +251,21 @@ def test_digits_are_single_tokens(tokenizer):
 
 
 def test_generators_reproduce_their_fingerprints():
-    assert fingerprints.digest_corpus(SHIPPED["settings"]["seed"]) == SHIPPED["corpus"]["sha256"]
-    for part in PARTITIONS:
-        assert fingerprints.digest_problems(part) == SHIPPED["problems"]["sha256"][part]
+    assert digest_data(Settings()) == {name: SHIPPED[name] for name in ("corpus", "problems")}
 
 
 def test_files_match_their_fingerprints():
-    for name, digest in SHIPPED["files"].items():
-        assert fingerprints.digest_file(DEFAULT_OUTPUT / name) == digest
+    assert digest_files(WEIGHTS) == SHIPPED["files"]
+    assert SHIPPED["files"].keys() == {"model.safetensors", "tokenizer.json"}
 
 
 def test_retraining_the_tokenizer_gives_the_shipped_one(tmp_path):
-    make_tokenizer(Settings(**SHIPPED["settings"])).save_pretrained(tmp_path)
-    assert fingerprints.digest_file(tmp_path / "tokenizer.json") == SHIPPED["files"]["tokenizer.json"]
+    make_processor(Settings()).save_pretrained(tmp_path)
+    assert digest_files(tmp_path)["tokenizer.json"] == SHIPPED["files"]["tokenizer.json"]
 
 
 def test_shipped_model_loads_and_still_measures_what_it_did(tokenizer):
-    model = AutoModelForCausalLM.from_pretrained(DEFAULT_OUTPUT, dtype=torch.float32).eval()
+    model = AutoModelForCausalLM.from_pretrained(WEIGHTS, dtype=torch.float32).eval()
     assert model.config.num_key_value_heads < model.config.num_attention_heads
     assert len(tokenizer) <= model.config.vocab_size
     measured = probe(model, tokenizer, documents=64, equations=100)
@@ -256,21 +275,3 @@ def test_shipped_model_loads_and_still_measures_what_it_did(tokenizer):
 
 def test_shipped_settings_are_those_of_the_script():
     assert Settings(**SHIPPED["settings"]) == Settings()
-
-
-# Pre-training
-
-
-def test_a_resumed_run_gives_the_weights_of_an_uninterrupted_one(tmp_path, tokenizer):
-    whole = pretrain(TINY, tokenizer, tmp_path / "whole.pt", checkpoint_every=100)
-    pretrain(TINY, tokenizer, tmp_path / "parts.pt", checkpoint_every=100, stop_after=3)
-    resumed = pretrain(TINY, tokenizer, tmp_path / "parts.pt", checkpoint_every=100)
-    for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
-        assert torch.equal(one, other)
-
-
-def test_a_checkpoint_of_other_settings_is_refused(tmp_path, tokenizer):
-    path: Path = tmp_path / "checkpoint.pt"
-    pretrain(TINY, tokenizer, path, stop_after=1)
-    with pytest.raises(ValueError, match="other settings"):
-        pretrain(replace(TINY, seed=1), tokenizer, path)

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from harness.embedded import corpus
+from harness.embedded.llama import corpus
 from harness.measure.forgetting import token_loss
+
+LARGEST_LOSS = 1.3
+SMALLEST_ACCURACY = 0.7
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,13 @@ def probe(
     """Return the measurements of `model`, which stays unchanged."""
     loss = held_out_loss(model, tokenizer, documents)
     return Probe(loss, arithmetic_accuracy(model, tokenizer, equations), documents, equations)
+
+
+def shortcoming(probe: Probe) -> str:
+    """Return why a model with these measurements is not to be shipped; "" where it may be."""
+    if probe.held_out_loss <= LARGEST_LOSS and probe.arithmetic_accuracy >= SMALLEST_ACCURACY:
+        return ""
+    return f"wanted a held-out loss of at most {LARGEST_LOSS} and an accuracy of at least {SMALLEST_ACCURACY}"
 
 
 def held_out_loss(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, count: int, batch: int = 64) -> float:

@@ -7,8 +7,10 @@ else is learned.
 """
 
 import torch
-from transformers import T5Config, T5ForConditionalGeneration
+from transformers import GenerationConfig, PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 from transformers.models.t5.modeling_t5 import T5Attention
+
+from harness.embedded.t5.settings import Settings
 
 MATCHING_HEADS = 2
 """How many heads, the first ones, look for the same word; the others look at neighbours."""
@@ -20,10 +22,36 @@ FAR = -6.0
 """Relative bias of what a head should not see at the start."""
 
 
-def make_model(config: T5Config, seed: int) -> T5ForConditionalGeneration:
+def make_config(settings: Settings, tokenizer: PreTrainedTokenizerFast) -> T5Config:
+    """Return the configuration of a small T5 of the first version: relu layers, tied embeddings, no dropout."""
+    return T5Config(
+        vocab_size=len(tokenizer),
+        d_model=settings.width,
+        d_kv=settings.head_size,
+        d_ff=settings.feed_forward,
+        num_heads=settings.heads,
+        num_layers=settings.encoder_layers,
+        num_decoder_layers=settings.decoder_layers,
+        feed_forward_proj=settings.feed_forward_kind,
+        dropout_rate=0.0,
+        tie_word_embeddings=True,
+        n_positions=settings.max_length,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        decoder_start_token_id=tokenizer.pad_token_id,
+    )
+
+
+def make_model(settings: Settings, tokenizer: PreTrainedTokenizerFast) -> T5ForConditionalGeneration:
     """Return the untrained model, its initial weights decided by the seed."""
-    torch.manual_seed(seed)
-    model = T5ForConditionalGeneration(config)
+    torch.manual_seed(settings.seed)
+    model = T5ForConditionalGeneration(make_config(settings, tokenizer))
+    model.generation_config = GenerationConfig(
+        do_sample=False,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        decoder_start_token_id=tokenizer.pad_token_id,
+    )
     with torch.no_grad():
         for block in model.encoder.block:
             _match_same_words(block.layer[0].SelfAttention)

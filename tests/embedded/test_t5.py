@@ -1,9 +1,8 @@
-"""The embedded encoder-decoder model: passages, events, news, tokenizer, shipped files, pre-training."""
+"""The embedded encoder-decoder model: passages, events, news, corpus, tokenizer, shipped files."""
 
 import random
 import re
 from collections import Counter
-from dataclasses import replace
 from itertools import chain
 
 import pytest
@@ -12,21 +11,17 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-from harness.embedded import t5_corpus
-from harness.embedded.events import CHAINS
-from harness.embedded.fingerprints import digest_file, read_fingerprints
-from harness.embedded.news import CUES, DEEDS
-from harness.embedded.passages import make_inferences, make_questions
-from harness.embedded.people import ATTRIBUTES, CITIES, PEOPLE
-from harness.embedded.t5_fingerprints import MAKERS, digest_corpus, digest_items
-from harness.embedded.t5_pretrain import DEFAULT_OUTPUT, Settings, make_tokenizer, pretrain
-from harness.embedded.t5_probe import probe
-from harness.embedded.word_problems import PARTITIONS, partition
+from harness.embedded.fingerprints import digest_files, read_fingerprints
+from harness.embedded.partition import PARTITIONS, partition
+from harness.embedded.pretrain import FOLDER
+from harness.embedded.t5 import corpus as t5_corpus
+from harness.embedded.t5.recipe import MAKERS, Settings, digest_data, make_processor, probe
+from harness.embedded.text.events import CHAINS
+from harness.embedded.text.news import CUES, DEEDS
+from harness.embedded.text.passages import make_inferences, make_questions
+from harness.embedded.text.people import ATTRIBUTES, CITIES, PEOPLE
 
-TINY = Settings(
-    width=32, heads=4, head_size=8, feed_forward=32, encoder_layers=1, second_stage=3, batch=8, long_batch=4,
-    advance_at=0.0, warm_up_steps=2,
-)  # fmt: skip
+WEIGHTS = FOLDER / "t5"
 DRAWERS = tuple(
     f"draw_{item}" for item in ["passage", "question", "inference", "event", "choice", "report", "article"]
 )
@@ -49,13 +44,13 @@ def corpus():
 @pytest.fixture(scope="module")
 def tokenizer():
     """Return the shipped tokenizer."""
-    return AutoTokenizer.from_pretrained(DEFAULT_OUTPUT)
+    return AutoTokenizer.from_pretrained(WEIGHTS)
 
 
 @pytest.fixture(scope="module")
 def shipped():
     """Return the fingerprints of the shipped files."""
-    return read_fingerprints(DEFAULT_OUTPUT)
+    return read_fingerprints(WEIGHTS)
 
 
 # Downstream items
@@ -267,19 +262,17 @@ def test_offsets_point_into_the_text(tokenizer):
 
 
 def test_generators_reproduce_their_fingerprints(shipped):
-    assert digest_corpus(shipped["settings"]["seed"]) == shipped["corpus"]["sha256"]
-    for kind in MAKERS:
-        assert digest_items(kind) == shipped["items"]["sha256"][kind]
+    assert digest_data(Settings()) == {name: shipped[name] for name in ("corpus", "items")}
 
 
 def test_files_match_their_fingerprints(shipped):
-    for name, digest in shipped["files"].items():
-        assert digest_file(DEFAULT_OUTPUT / name) == digest
+    assert digest_files(WEIGHTS) == shipped["files"]
+    assert shipped["files"].keys() == {"model.safetensors", "tokenizer.json"}
 
 
 def test_remaking_the_tokenizer_gives_the_shipped_one(shipped, tmp_path):
-    make_tokenizer(Settings(**shipped["settings"])).save_pretrained(tmp_path)
-    assert digest_file(tmp_path / "tokenizer.json") == shipped["files"]["tokenizer.json"]
+    make_processor(Settings()).save_pretrained(tmp_path)
+    assert digest_files(tmp_path)["tokenizer.json"] == shipped["files"]["tokenizer.json"]
 
 
 def test_shipped_settings_are_those_of_the_script(shipped):
@@ -287,7 +280,7 @@ def test_shipped_settings_are_those_of_the_script(shipped):
 
 
 def test_shipped_model_loads_and_still_measures_what_it_did(tokenizer, shipped):
-    model = AutoModelForSeq2SeqLM.from_pretrained(DEFAULT_OUTPUT, dtype=torch.float32).eval()
+    model = AutoModelForSeq2SeqLM.from_pretrained(WEIGHTS, dtype=torch.float32).eval()
     assert model.config.vocab_size == len(tokenizer)
     assert model.config.decoder_start_token_id == tokenizer.pad_token_id
     assert not model.config.is_gated_act
@@ -295,27 +288,3 @@ def test_shipped_model_loads_and_still_measures_what_it_did(tokenizer, shipped):
     assert measured.claim_accuracy >= 0.85
     assert measured.extraction_accuracy == pytest.approx(shipped["probe"]["extraction_accuracy"], abs=0.1)
     assert measured.denoising_loss == pytest.approx(shipped["probe"]["denoising_loss"], rel=0.3)
-
-
-# Pre-training
-
-
-def test_a_resumed_run_gives_the_weights_of_an_uninterrupted_one(tmp_path, tokenizer):
-    whole = pretrain(TINY, tokenizer, tmp_path / "whole.pt")
-    # the first stage lasts one step for each number of facts here, so one stop is in it and the other is not
-    for stop in (2, 5, None):
-        resumed = pretrain(TINY, tokenizer, tmp_path / "parts.pt", stop_after=stop)
-    for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
-        assert torch.equal(one, other)
-
-
-def test_a_checkpoint_of_other_settings_is_refused(tmp_path, tokenizer):
-    pretrain(TINY, tokenizer, tmp_path / "checkpoint.pt", stop_after=1)
-    with pytest.raises(ValueError, match="other settings"):
-        pretrain(replace(TINY, seed=1), tokenizer, tmp_path / "checkpoint.pt")
-
-
-def test_claims_that_are_not_learned_stop_the_run(tmp_path, tokenizer):
-    hopeless = replace(TINY, advance_at=1.1, longest_first_stage=2)
-    with pytest.raises(RuntimeError, match="claims about 1 facts were not learned in 2 steps"):
-        pretrain(hopeless, tokenizer, tmp_path / "checkpoint.pt")

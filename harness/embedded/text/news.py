@@ -8,9 +8,8 @@ person's own town and number, and the deed in other words than the article's.
 import random
 from dataclasses import dataclass
 
-from harness.embedded.drawing import collect, draw_within
-from harness.embedded.people import CITIES, PEOPLE
-from harness.embedded.word_problems import Partition
+from harness.embedded.partition import Partition, collect, draw_within
+from harness.embedded.text.people import CITIES, PEOPLE
 
 
 @dataclass(frozen=True)
