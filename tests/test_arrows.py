@@ -84,6 +84,22 @@ def test_every_module_has_a_layer():
     assert {part(name) for name in modules()} - LEVEL.keys() - BESIDE.keys() <= tools
 
 
+def test_two_classes_never_share_a_name():
+    """Among what a run or a page is made of; the generators of the embedded models are read on their own."""
+    places = {}
+    for name, path in modules().items():
+        if part(name) != "embedded":
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ClassDef):
+                    places.setdefault(node.name, []).append(name)
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def test_no_module_shadows_the_standard_library():
+    names = {name.rsplit(".", 1)[-1] for name in modules() if not name.startswith("harness.embedded")}
+    assert not names & set(sys.stdlib_module_names)
+
+
 def test_result_and_dashboard_need_no_torch():
     names = [name for name in modules() if part(name) in ("result", "dashboard", "app")]
     code = f"""
