@@ -38,7 +38,7 @@ from harness import modes, optimizers
 from harness.adapter_config import Adapter
 from harness.architecture import has_architecture
 from harness.batches import Batch, effective_batches, needed_rows
-from harness.devices import choose_device, null_without_memory, synchronize
+from harness.devices import choose_device, hardware, null_without_memory, synchronize
 from harness.errors import UserError
 from harness.experiment import find_experiment, read_experiment
 from harness.measure.energy import joules, watch
@@ -52,7 +52,6 @@ from harness.precision import autocast, matmul_dtype
 from harness.record import Record, new_record, recording
 from harness.rehearsal import check_architecture
 from harness.result import schema
-from harness.result.provenance import hardware
 from harness.result.store import write_atomically
 from harness.result.summary import summary
 from harness.scoring import Scores, further_scores, majority_baseline

@@ -1,13 +1,18 @@
-"""Which device a run uses, and how to tell that its memory is used up."""
+"""Which device a run uses, what it is, and how to tell that its memory is used up."""
 
 import logging
+import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
+from typing import Any
 
+import psutil
 import torch
 
 from harness.errors import UserError, one_line
+from harness.result.provenance import cpu_slug, processor, slug
 
 log = logging.getLogger("run")
 
@@ -84,3 +89,47 @@ def null_without_memory(figure: str) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         log.warning("%s: not enough memory to measure it; it stays null", figure)
+
+
+def accelerator_name(device: torch.device) -> str | None:
+    """The accelerator's own name, None for the CPU."""
+    if device.type == "cpu":
+        return None
+    if device.type == "mps":
+        return f"Apple {platform.machine()}"
+    return getattr(torch, device.type).get_device_name(device)
+
+
+def hardware(device: torch.device) -> dict[str, Any]:
+    """What a run runs on; memory in bytes. `slug` names the results folder."""
+    name, cpu = accelerator_name(device), processor()
+    total = torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else None
+    return {
+        "slug": slug(name) if name else cpu_slug(cpu["name"]),
+        "device": device.type,
+        "accelerator": name,
+        "accelerator_memory": total,
+        "cpu": cpu["name"],
+        **{f"cpu_{key}": cpu[key] for key in ("family", "model", "stepping")},
+        "cpu_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "memory": psutil.virtual_memory().total,
+    }
+
+
+def system_info(device: torch.device) -> dict[str, str]:
+    """The operating system and the accelerator, in the layout of the published results."""
+    uname = platform.uname()
+    return {
+        "system": uname.system,
+        "release": uname.release,
+        "version": uname.version,
+        "machine": uname.machine,
+        "processor": uname.processor,
+        "accelerator": accelerator_name(device) or "N/A",
+    }
+
+
+def pytorch_info() -> str:
+    """How torch was built."""
+    return torch.__config__.show()

@@ -13,13 +13,13 @@ import torch
 from transformers import PreTrainedModel
 
 from harness.adapter_config import Adapter
+from harness.devices import hardware
 from harness.experiment import Experiment, display_path
 from harness.hub import hub_errors, look_up
 from harness.overlay import Layer, build_params
 from harness.plan import Plan
 from harness.record import Record, new_record, recording
 from harness.rehearsal import ROWS, check_architecture, rehearsal_of
-from harness.result.provenance import hardware
 from harness.result.schema import EXIT_CODES, Status
 from harness.task import Splits, Task, load_splits
 from harness.workloads import Workload, find_workload

@@ -5,12 +5,11 @@ import functools
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
-import torch
 
-import run
 from harness.arguments import parse_arguments
 from harness.experiment import ROOT, find_experiment
 from harness.task import Splits
@@ -25,7 +24,9 @@ os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start, since 
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
-    torch.set_num_threads(1)
+    """Of torch, where any test imports it: those of result/ and dashboard/ do not."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 @pytest.fixture
@@ -47,6 +48,8 @@ def first_rows(load_splits, source, subset):
 @pytest.fixture
 def small_splits(monkeypatch, quick_measurements):
     """Cuts every task's splits, so that a whole run takes seconds."""
+    import run
+
     load_task = run.load_task
 
     def load_small_task(folder):
@@ -74,6 +77,7 @@ class Outcome:
 @pytest.fixture
 def run_main(tmp_path, small_splits):
     """Calls run.main in this process; results and runs go to a temporary folder, a new one for each call."""
+    import run
 
     def call(experiment=LORA, *arguments, fast=True, output=None) -> Outcome:
         output = output or tmp_path / f"output{len(list(tmp_path.glob('output*')))}"
@@ -89,7 +93,7 @@ def checkout(tmp_path, monkeypatch):
     root = tmp_path / "checkout"
     source = ROOT / "method_comparison" / "MetaMathQA"
     shutil.copytree(source, root / "method_comparison" / "MetaMathQA")
-    monkeypatch.setattr(run, "find_experiment", lambda text: find_experiment(text, root))
+    monkeypatch.setattr("run.find_experiment", lambda text: find_experiment(text, root))
     return root
 
 

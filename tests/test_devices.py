@@ -1,4 +1,4 @@
-"""Devices that cannot be used, and code that no library may fetch."""
+"""Devices that cannot be used, what a run says of its machine, and code that no library may fetch."""
 
 import subprocess
 import sys
@@ -6,9 +6,10 @@ import sys
 import pytest
 import torch
 
-from harness.devices import choose_device
+from harness.devices import choose_device, hardware, system_info
 from harness.errors import UserError
 from harness.experiment import ROOT
+from harness.result.provenance import cpu_slug, processor
 
 
 @pytest.mark.parametrize("touch", [True, False])
@@ -56,3 +57,15 @@ def test_no_library_fetches_code(module, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout == "None False\n"
     assert not canary.exists(), canary.read_text()
+
+
+def test_hardware_of_the_cpu_names_its_processor():
+    found, cpu = hardware(torch.device("cpu")), processor()
+    assert found["slug"] == cpu_slug(cpu["name"])
+    assert {key: found[f"cpu_{key}"] for key in ("family", "model", "stepping")} == {
+        key: cpu[key] for key in ("family", "model", "stepping")
+    }
+    assert found["cpu"] == cpu["name"]
+    assert found["accelerator"] is None
+    assert found["threads"] == torch.get_num_threads()
+    assert system_info(torch.device("cpu"))["accelerator"] == "N/A"

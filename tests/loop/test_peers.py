@@ -12,10 +12,10 @@ from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, Trainer, Trai
 import run as runner
 from harness import modes
 from harness.adapter_config import Adapter
+from harness.devices import hardware
 from harness.experiment import find_experiment, read_experiment
 from harness.plan import Plan
 from harness.record import new_record
-from harness.result.provenance import hardware
 from harness.workloads.text import Text
 
 STEPS, WARMUP_RATIO = 50, 0.1
