@@ -83,14 +83,7 @@ def load_profile(record: Record, task: Task, workload: type[Workload]) -> tuple[
 Run = Callable[[Record, Mode, Task, Adapter | None], None]
 REAL = Mode("real", load_real, scores=True, knows_base=True, keeps_weights=True)
 REHEARSAL = Mode("rehearsal", load_rehearsal, scores=True, knows_base=False, keeps_weights=True)
-PROFILE = Mode(
-    "profile",
-    load_profile,
-    scores=False,
-    knows_base=False,
-    publishes=("success", "out_of_memory"),
-    keeps_weights=False,
-)
+PROFILE = Mode("profile", load_profile, scores=False, knows_base=False, keeps_weights=False)
 
 
 def profile_of(experiment: Experiment) -> Experiment:

@@ -26,7 +26,7 @@ def result_path(output: Path, task: str, hardware: str, stem: str, profile: bool
 
 
 def is_kept(result: Result) -> bool:
-    """Whether the outcome of an unmodified run belongs in results/: a success, and a profile that ran out of memory."""
+    """Whether an unmodified run's outcome belongs in results/: a success, and a profile that ran out of memory."""
     return result.train_info.status in (("success", "out_of_memory") if result.profile else ("success",))
 
 
