@@ -6,8 +6,8 @@ from the model's width to 1 and a sigmoid. T5-large: 2,359,296 + 1,474,560 + 12,
 1,025, together 16,841,016. The repository of "Scaling Down to Scale Up" (xw-yao/peft_comparison) had a prefix MLP of
 width 512 and Pfeiffer's adapters instead in its runs of 2023 (86,223,624).
 
-Unlike in the authors' code, a gate is not averaged over a row: in training that would show a token those behind it, and
-in decoding with a cache it would be another one at every step.
+Unlike in the authors' code, a gate is not averaged over a row: in training that would show a token those behind it,
+and in decoding with a cache it would be another one at every step.
 """
 
 from collections.abc import Sequence

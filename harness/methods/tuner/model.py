@@ -33,7 +33,7 @@ class MethodModel(BaseTuner):
             self.method_shared = nn.ModuleDict()
         adapter = next(name for name, known in self.peft_config.items() if known is config)
         shared = nn.ModuleDict(config.shared([site for sites in self.sites.values() for site in sites]))
-        self.method_shared[adapter] = shared.to(next(model.parameters()).device, model.dtype)
+        self.method_shared[adapter] = self._fitted(shared, model)
 
     def _check_target_module_exists(self, config: PeftConfig, key: str) -> bool:
         return key in self.sites
@@ -52,10 +52,13 @@ class MethodModel(BaseTuner):
             parts = nn.ModuleDict(config.parts(site, self.method_shared[adapter_name]))
             if any(adapter_name in name.split(".") for name, _ in parts.named_parameters()):
                 raise ValueError(f"adapter name {adapter_name!r} is the name of a part; choose another")
-            if not any(parameter.is_meta for parameter in parts.parameters()):
-                parts.to(next(site.module.parameters()).device)
-            # In the base model's precision; PEFT casts it up where it is asked to.
-            self._place(site.name).method_parts[adapter_name] = parts.to(self.model.dtype)
+            self._place(site.name).method_parts[adapter_name] = self._fitted(parts, site.module)
+
+    def _fitted(self, modules: nn.ModuleDict, beside: nn.Module) -> nn.ModuleDict:
+        """On the device of what they stand beside, and in the base model's precision: PEFT casts up where asked to."""
+        if not any(parameter.is_meta for parameter in modules.parameters()):  # weights that are still to be loaded
+            modules.to(next(beside.parameters()).device)
+        return modules.to(self.model.dtype)
 
     def _place(self, name: str) -> Place:
         """What surrounds the module of that name, made where nothing does yet."""
