@@ -17,6 +17,7 @@ from peft import PeftConfig
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from pydantic import TypeAdapter, ValidationError
 
+import harness.methods  # noqa: F401 (puts the project's own methods into PEFT's maps)
 from harness.errors import UserError, did_you_mean
 from harness.params import TrainingParams
 
@@ -83,7 +84,7 @@ def build_adapter_config(
 
 
 def _config_class(peft_type: Any, where: str) -> type[PeftConfig]:
-    known = {kind.value: cls for kind, cls in PEFT_TYPE_TO_CONFIG_MAPPING.items()}
+    known = {str(getattr(kind, "value", kind)): cls for kind, cls in PEFT_TYPE_TO_CONFIG_MAPPING.items()}
     if peft_type is None:
         raise UserError(f'{where}: peft_type: missing; name the method, for example "LORA"')
     if not isinstance(peft_type, str) or peft_type not in known:
