@@ -276,11 +276,15 @@ def train(run: Run) -> None:
             if evaluating:
                 validate(run)
                 model.train()
+    if hasattr(optimizer, "detach"):  # what is measured from here on is no training
+        optimizer.detach()
 
 
 def describe_parameters(run: Run) -> None:
     """Notes how much is trained."""
     trainable, total = models.parameter_counts(run.model)
+    if run.params.full_finetuning:  # LISA trains all layers, a few at a time
+        trainable = total
     if trainable == 0:
         raise UserError(f"{run.experiment.adapter_config_path}: trains no parameter; check target_modules and sizes")
     run.result.train_info.num_trainable_params, run.result.train_info.num_total_params = trainable, total

@@ -10,6 +10,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from harness.errors import UserError, did_you_mean
+from harness.optim import OPTIMIZERS
 from harness.params import TrainingParams
 
 _TORCH = {
@@ -23,12 +24,13 @@ _UNSUITABLE = {
     "Muon": "handles matrices only",
 }
 BITSANDBYTES = ("AdamW8bit", "PagedAdamW", "PagedAdamW8bit", "PagedAdamW32bit")
-PEFT = {"LoraPlus": ("loraplus_lr_ratio",), "LoraFA": ("weight_decay",)}
+TORCHAO = ("AdamW4bit",)
+PEFT = {"LoraPlus": ("loraplus_lr_ratio",), "LoraFA": ("weight_decay",), "Riemannian": ("reg",)}
 
 
 def optimizer_names() -> list[str]:
     """Every value that optimizer_type may have."""
-    return sorted((set(_TORCH) - set(_UNSUITABLE)) | set(BITSANDBYTES) | set(PEFT))
+    return sorted({*_TORCH, *BITSANDBYTES, *TORCHAO, *PEFT, *OPTIMIZERS} - set(_UNSUITABLE))
 
 
 def check_optimizer(params: TrainingParams, where: str) -> None:
@@ -46,26 +48,38 @@ def check_optimizer(params: TrainingParams, where: str) -> None:
         raise UserError(f"{where}: optimizer_type: {name} {_UNSUITABLE[name]}; use AdamW")
     if name not in optimizer_names():
         raise UserError(f"{where}: optimizer_type: unknown {name!r}; {did_you_mean(name, optimizer_names())}")
-    valid = _argument_names(name)
+    valid = _argument_names(name, where)
     for key in params.optimizer_kwargs:
         if key not in valid:
             raise UserError(f"{where}: optimizer_kwargs.{key}: unknown argument of {name}; {did_you_mean(key, valid)}")
     if name in PEFT and params.full_finetuning:
         raise UserError(f"{where}: optimizer_type: {name} is made for LoRA, not for full fine-tuning; use AdamW")
+    if name in OPTIMIZERS and not params.full_finetuning:
+        raise UserError(f'{where}: optimizer_type: {name} trains the base model itself; say "full_finetuning": true')
+    complaint = getattr(OPTIMIZERS.get(name), "complaint", lambda _: None)(params)
+    if complaint is not None:
+        raise UserError(f"{where}: {complaint}")
 
 
-def _argument_names(name: str) -> set[str]:
+def _argument_names(name: str, where: str) -> set[str]:
     if name in PEFT:
-        base = set() if name == "LoraFA" else _argument_names("AdamW")
+        base = set() if name == "LoraFA" else _argument_names("AdamW", where)
         return base | {"lr", *PEFT[name]}
-    cls = _TORCH.get(name) or _bitsandbytes(name)
-    return set(inspect.signature(cls).parameters) - {"params", "self"}
+    return set(inspect.signature(_class(name, where)).parameters) - {"params", "self", "model"}
 
 
-def _bitsandbytes(name: str) -> type[torch.optim.Optimizer]:
-    import bitsandbytes  # only where asked for: its import probes the platform
+def _class(name: str, where: str) -> type[torch.optim.Optimizer]:
+    if name in BITSANDBYTES:
+        import bitsandbytes  # only where asked for: its import probes the platform
 
-    return getattr(bitsandbytes.optim, name)
+        return getattr(bitsandbytes.optim, name)
+    if name in TORCHAO:
+        try:
+            import torchao.optim
+        except ImportError:
+            raise UserError(f"{where}: optimizer_type: {name} needs another package: pip install torchao") from None
+        return getattr(torchao.optim, name)
+    return OPTIMIZERS.get(name) or _TORCH[name]
 
 
 def build_optimizer(model: nn.Module, params: TrainingParams, where: str) -> torch.optim.Optimizer:
@@ -86,12 +100,12 @@ def build_optimizer(model: nn.Module, params: TrainingParams, where: str) -> tor
     if params.optimizer_type in PEFT and model.peft_config["default"].peft_type != "LORA":
         raise UserError(f"{where}: optimizer_type: {params.optimizer_type} is made for LoRA; use AdamW")
     try:
-        return _construct(model, params.optimizer_type, kwargs)
+        return _construct(model, params.optimizer_type, kwargs, where)
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise UserError(f"{where}: optimizer_kwargs: {params.optimizer_type} refuses them: {error}") from None
 
 
-def _construct(model: nn.Module, name: str, kwargs: dict[str, Any]) -> torch.optim.Optimizer:
+def _construct(model: nn.Module, name: str, kwargs: dict[str, Any], where: str) -> torch.optim.Optimizer:
     if name == "LoraPlus":
         from peft.optimizers import create_loraplus_optimizer
 
@@ -102,8 +116,13 @@ def _construct(model: nn.Module, name: str, kwargs: dict[str, Any]) -> torch.opt
 
         config = model.peft_config["default"]
         return create_lorafa_optimizer(model, r=config.r, lora_alpha=config.lora_alpha, **kwargs)
-    cls = _TORCH.get(name) or _bitsandbytes(name)
-    return cls([parameter for parameter in model.parameters() if parameter.requires_grad], **kwargs)
+    if name == "Riemannian":
+        from peft.optimizers import create_riemannian_optimizer
+
+        return create_riemannian_optimizer(model, torch.optim.AdamW, **kwargs)
+    if name in OPTIMIZERS:
+        return OPTIMIZERS[name](model, **kwargs)
+    return _class(name, where)([parameter for parameter in model.parameters() if parameter.requires_grad], **kwargs)
 
 
 def build_scheduler(optimizer: torch.optim.Optimizer, params: TrainingParams, steps: int) -> LambdaLR:
