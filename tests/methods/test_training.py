@@ -62,6 +62,12 @@ def test_on_a_bfloat16_base_parts_have_the_dtype_that_was_asked_for(method, in_f
         assert torch.nn.functional.cosine_similarity(answers.float().flatten(), plain.flatten(), dim=0) > 0.99
 
 
+@every_method
+def test_peft_alone_trains_in_float32_on_a_bfloat16_base(method, kind):
+    model = attached(method, kind, tiny_model(kind, dtype=torch.bfloat16), moved=False)
+    assert {parameter.dtype for parameter in model.parameters() if parameter.requires_grad} == {torch.float32}
+
+
 def unpacked(packed, kind):
     """A plain model of the numbers that the packed weights stand for."""
     plain = tiny_model(kind)
