@@ -198,6 +198,7 @@ def train(record: Record, mode: Mode, task: Task, workload: Workload, model: nn.
             if evaluating:
                 validate(record, mode, task, workload, model, splits.valid)
                 model.train()
+    optimizers.detach(optimizer)  # what is measured from here on is no training
     result.compute.energy = None if drawn is None else joules(device) - drawn
     return workload.collate([sorted(samples.values(), key=len)[len(samples) // 2]])
 
@@ -231,6 +232,7 @@ def describe_parameters(record: Record, model: nn.Module) -> None:
     """Notes how much is trained."""
     info, experiment = record.result.train_info, record.plan.experiment
     trainable, total = adapters.parameter_counts(model)
+    trainable = total if record.params.full_finetuning else trainable  # LISA trains all layers, a few at a time
     if trainable == 0:
         raise UserError(f"{experiment.adapter_config_path}: trains no parameter; check target_modules and sizes")
     info.num_trainable_params, info.num_total_params = trainable, total
