@@ -7,7 +7,7 @@ from typing import Literal
 from torch import nn
 
 from harness.methods.parts.bottleneck import ActivationName, Bottleneck, inner_width
-from harness.methods.parts.kronecker import KroneckerLinear, Rule
+from harness.methods.parts.kronecker import KroneckerLinear, SharedRule
 from harness.methods.tuner import MethodConfig, Site, at, register
 
 
@@ -39,7 +39,7 @@ class CompacterConfig(MethodConfig):
 
     def shared(self, sites: Sequence[Site]) -> dict[str, nn.Module]:
         """The one rule."""
-        return {"rule": Rule(self.summands, self.rule_std)}
+        return {"rule": SharedRule(self.summands, self.rule_std)}
 
     def parts(self, site: Site, shared: nn.ModuleDict) -> dict[str, nn.Module]:
         """One bottleneck of two such matrices."""

@@ -8,7 +8,7 @@ from torch.func import functional_call
 
 from harness.methods.parts.bottleneck import Bottleneck, dense, inner_width
 from harness.methods.parts.gate import Gate
-from harness.methods.parts.kronecker import KroneckerLinear, Rule
+from harness.methods.parts.kronecker import KroneckerLinear, SharedRule
 from harness.methods.parts.low_rank import LowRank
 from harness.methods.parts.prefix import Prefix, PrefixMLP
 from tests.methods.conftest import tiny_model
@@ -64,14 +64,14 @@ def test_gradients_of_a_bottleneck(parallel, gated, scale):
 
 
 def test_gradients_of_compacters_bottleneck_reach_the_shared_rule():
-    rule = Rule(2, std=1.0)
+    rule = SharedRule(2, std=1.0)
     part = bottleneck((KroneckerLinear(WIDTH, 4, rule, rank=2), KroneckerLinear(4, WIDTH, rule, rank=2)))
     assert not any(name.startswith("down._rule") for name, _ in part.named_parameters()), "stored once, with the tuner"
     check_gradients(part, lambda x: part(torch.tanh, x), torch.randn(2, 3, WIDTH), shared=(rule,))
 
 
 def test_a_kronecker_layer_is_the_matrix_it_never_makes():
-    rule = Rule(4, std=1.0)
+    rule = SharedRule(4, std=1.0)
     layer = KroneckerLinear(12, 8, rule, rank=2)
     matrix = sum(torch.kron(rule.weight[n], layer.left[n] @ layer.right[n]) for n in range(4))
     x = torch.randn(5, 3, 12)
@@ -105,7 +105,7 @@ def test_the_inner_width_is_a_multiple_and_never_nothing():
 @pytest.mark.parametrize("sizes", [(6, 8), (8, 6)])
 def test_summands_that_do_not_divide_the_width_are_refused(sizes):
     with pytest.raises(ValueError, match="summands: 4 does not divide both"):
-        KroneckerLinear(*sizes, Rule(4, 1.0), rank=1)
+        KroneckerLinear(*sizes, SharedRule(4, 1.0), rank=1)
 
 
 def test_the_logarithm_of_a_closed_gate_is_finite():

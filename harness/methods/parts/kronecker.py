@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 
-class Rule(nn.Module):
+class SharedRule(nn.Module):
     """The n matrices, n x n each, that all layers share. A module, since casting replaces parameters."""
 
     def __init__(self, summands: int, std: float) -> None:
@@ -19,7 +19,7 @@ class KroneckerLinear(nn.Module):
         ValueError: the number of summands does not divide both widths.
     """
 
-    def __init__(self, width_in: int, width_out: int, rule: Rule, rank: int) -> None:
+    def __init__(self, width_in: int, width_out: int, rule: SharedRule, rank: int) -> None:
         super().__init__()
         summands = len(rule.weight)
         if width_in % summands or width_out % summands:
