@@ -12,7 +12,7 @@ train, test, save.
 
 import logging
 
-from harness.arguments import parse_arguments
+from harness.arguments import check_output, parse_arguments
 
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it complains on import about kernels that nobody asked for
 if __name__ == "__main__":
@@ -57,7 +57,7 @@ from harness.rehearsal import ROWS, check_architecture, rehearsal_of
 from harness.result import provenance, store
 from harness.result import schema as results
 from harness.result.report import adapter_summary, new_result, record_measurements, summary, write_predictions
-from harness.scoring import Scores, majority_baseline, score_predictions
+from harness.scoring import Scores, further_scores, majority_baseline, score_predictions
 from harness.subsets import mean_over_subsets, run_subset, still_to_run
 from harness.task import Row, Splits, Task, choose_subsets, load_splits, load_task
 from harness.text.generation import generate
@@ -119,7 +119,7 @@ def load(run: Run) -> None:
     log.info("loading %s (%s data) and %s", run.experiment.task, params.data_source, params.model_id)
     base = load_random(run) if result.profile else load_real(run)
     if params.loss_on == "all" and base.config.is_encoder_decoder:
-        raise UserError(f'{run.where}: loss_on: "all" needs a causal model; use "target"')
+        raise UserError(f'{run.experiment.origin("loss_on")}: loss_on: "all" needs a causal model; use "target"')
     describe_splits(run)
     load_time = time.perf_counter() - started
     if not (run.rehearsal or result.profile):
@@ -147,8 +147,8 @@ def load_real(run: Run) -> Any:
         if run.rehearsal:
             run.splits = Splits(run.splits.train, run.splits.valid[:ROWS], run.splits.test[:ROWS])
         with hub_errors(params.model_id, params.model_revision, "model"):
-            tokenizer = models.load_tokenizer(params, run.where)
-            base = models.load_base_model(params, tokenizer, run.device, run.where)
+            tokenizer = models.load_tokenizer(params, run.experiment.origin("model_id"))
+            base = models.load_base_model(params, tokenizer, run.device, run.experiment.origin("model_id"))
     if not (base.config.is_encoder_decoder or run.rehearsal):
         run.held_out = held_out_texts(params)
     run.encoder = Encoder(tokenizer, params, base.config.is_encoder_decoder)
@@ -159,7 +159,7 @@ def load_random(run: Run) -> Any:
     """For a profile: random tokens in the task's lengths, and the base model's architecture with random weights."""
     run.splits = random_splits(run.task, run.result.task.subset, run.params, display_path(run.experiment.task_folder))
     with run.memory.phase("load"):
-        base = random_base_model(run.params, run.device, run.where)
+        base = random_base_model(run.params, run.device, run.experiment.origin("model_id"))
     run.encoder = RandomEncoder(base.config, run.params)
     return base
 
@@ -202,7 +202,7 @@ def score_base(run: Run, base: Any) -> None:
         known = {"score": scores.mean, "invalid_rate": scores.invalid_rate}
         store.write_atomically(cache, json.dumps(known))
     quality.base_score, quality.base_invalid_rate = known["score"], known["invalid_rate"]
-    log.info("untouched base model: %s %.1f %%", run.task.METRIC.name, 100 * known["score"])
+    log.info("untouched base model: %s %.1f %%", run.task.metric.name, 100 * known["score"])
 
 
 def evaluate(run: Run, rows: list[Row], description: str) -> tuple[Scores, Any, float]:
@@ -223,7 +223,7 @@ def train(run: Run) -> None:
     steps = params.planned_steps(len(rows))
     samples = tokenize(run, steps)
     run.typical = median_sample(samples, run.encoder, params.loss_on)
-    optimizer = build_optimizer(model, params, run.where)
+    optimizer = build_optimizer(model, params, run.where, run.experiment.layers)
     describe_parameters(run)  # only now: LoRA-FA freezes half of what PEFT made trainable
     scheduler = build_scheduler(optimizer, params, steps)
     scaler = torch.amp.GradScaler(run.device.type, enabled=params.dtype == "float16")
@@ -316,7 +316,7 @@ def validate(run: Run) -> None:
         return
     scores, _, line.eval_time = evaluate(run, run.splits.valid[: run.params.valid_samples], "valid")
     line.valid_score = run.result.quality.valid_score = scores.mean
-    line.valid_accuracy = scores.mean if run.task.METRIC.name == "accuracy" else None
+    line.valid_accuracy = scores.mean if run.task.metric.name == "accuracy" else None
     line.elapsed_time = time.perf_counter() - run.started
     run.result.train_info.metrics.append(line)
     run.result.train_info.train_time = training.train_time
@@ -324,7 +324,7 @@ def validate(run: Run) -> None:
         "step %d: train loss %.3f, valid %s %.1f %%, %.0f tokens/s",
         line.step,
         line.train_loss,
-        run.task.METRIC.name,
+        run.task.metric.name,
         100 * scores.mean,
         line.tokens_per_second or 0,
     )
@@ -337,8 +337,7 @@ def test(run: Run) -> None:
     rows, training = run.splits.test, run.training
     quality.test_score, quality.invalid_rate, quality.test_scores = scores.mean, scores.invalid_rate, scores.values
     quality.lengths = generated.lengths()
-    if hasattr(run.task, "summarize"):
-        quality.further_scores = run.task.summarize(generated.texts, [row.reference for row in rows])
+    quality.further_scores = further_scores(run.task, generated.texts, [row.reference for row in rows])
     quality.samples = [
         results.Sample(prompt=row.prompt, reference=row.reference, prediction=text, score=value)
         for row, text, value in list(zip(rows, generated.texts, scores.values, strict=True))[:10]
@@ -351,7 +350,7 @@ def test(run: Run) -> None:
             step=len(training.losses),
             test_score=scores.mean,
             eval_time=seconds,
-            test_accuracy=scores.mean if run.task.METRIC.name == "accuracy" else None,
+            test_accuracy=scores.mean if run.task.metric.name == "accuracy" else None,
             train_loss=result.train_info.metrics[-1].train_loss,
             train_samples=training.samples,
             train_total_tokens=training.total_tokens,
@@ -426,7 +425,7 @@ def prepare(
     profile: bool = False,
 ) -> Run:
     """Checks what can be checked before anything loads."""
-    check_optimizer(experiment.params, f"{display_path(experiment.folder)}/training_params.json")
+    check_optimizer(experiment.params, f"{display_path(experiment.folder)}/training_params.json", experiment.layers)
     if experiment.adapter_config is not None:
         build_adapter_config(experiment.adapter_config, experiment.adapter_config_path, experiment.params)
     task = load_task(experiment.task_folder)
@@ -486,7 +485,7 @@ def start(arguments: Any) -> int:
         check_architecture(experiment)  # a config that does not fit should fail before anything is downloaded
     if arguments.profile:
         experiment = profile_of(experiment)
-    command, output = " ".join(["python run.py", *arguments.given]), arguments.output.resolve()
+    command, output = " ".join(["python run.py", *arguments.given]), check_output(arguments.output)
     device = choose_device(arguments.device, touch=len(subsets) == 1)
     profile = {"profile": arguments.profile}
     runs = [prepare(experiment, subset, device, output, command, **profile) for subset in subsets]

@@ -81,8 +81,8 @@ def random_splits(task: Task, subset: str | None, params: TrainingParams, where:
     Raises:
         UserError: the task's data.py does not say how long its samples are.
     """
-    lengths = getattr(task, "TOKEN_LENGTHS", {}).get(subset)
-    if not isinstance(lengths, TokenLengths):
+    lengths = task.token_lengths.get(subset)
+    if lengths is None:
         raise UserError(f"{where}/data.py: TOKEN_LENGTHS[{subset!r}]: missing; --profile draws lengths from it")
     draw = random.Random(f"{params.seed}/{subset}")
     count = params.planned_steps(0) * params.batch_size * params.gradient_accumulation_steps

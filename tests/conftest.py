@@ -1,5 +1,6 @@
 """What the tests share: one torch thread each, small splits, and a way to run run.py inside the test's process."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -32,14 +33,12 @@ def small_splits(monkeypatch):
 
     def load_small_task(folder):
         task = load_task(folder)
-        load_splits = task.load_splits
 
-        def load_small_splits(*source):
-            splits = load_splits(*source)
+        def load_small_splits(source, subset):
+            splits = task.load_splits(source, subset)
             return Splits(splits.train[:200], splits.valid[:8], splits.test[:8])
 
-        task.load_splits = load_small_splits
-        return task
+        return dataclasses.replace(task, load_splits=load_small_splits)
 
     monkeypatch.setattr(run, "load_task", load_small_task)
 

@@ -111,7 +111,7 @@ def test_lengths_are_the_tasks_and_cut_alike(task):
     assert params.max_steps == STEPS
     config = models.architecture(params.model_id, "test")
     encoder = RandomEncoder(config, params)
-    for subset, lengths in content.TOKEN_LENGTHS.items():
+    for subset, lengths in content.token_lengths.items():
         splits = random_splits(content, subset, params, task)
         assert len(splits.train) == STEPS * params.batch_size * params.gradient_accumulation_steps
         samples = [encoder.encode(row) for row in splits.train]

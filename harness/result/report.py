@@ -31,7 +31,7 @@ def new_result(
     git = provenance.git_state(ROOT)
     configuration = [params.model_dump(exclude={"seed"}), experiment.adapter_config]
     embedded = EMBEDDED / params.model_id.removeprefix("embedded/") / "model.safetensors"
-    datasets = task.DATASETS.values() if params.data_source == "hub" else ()
+    datasets = task.datasets.values() if params.data_source == "hub" else ()
     return results.Result(
         method=experiment.method,
         name=experiment.name,
@@ -54,8 +54,8 @@ def new_result(
             name=experiment.task,
             subset=subset,
             data_source=params.data_source,
-            metric=task.METRIC.name,
-            higher_is_better=task.METRIC.higher_is_better,
+            metric=task.metric.name,
+            higher_is_better=task.metric.higher_is_better,
         ),
         hardware=provenance.hardware(device),
         provenance=results.Provenance(

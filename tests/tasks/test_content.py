@@ -39,7 +39,7 @@ def test_folder_is_valid(folder):
 @pytest.mark.filterwarnings("ignore")  # of the methods' own implementations, as in a rehearsal by hand
 @pytest.mark.parametrize("folder", REHEARSED, ids=name)
 def test_rehearsal_passes(folder, run_main, capsys):
-    subsets = getattr(load_task(folder.parents[2]), "SUBSETS", ())
+    subsets = load_task(folder.parents[2]).subsets
     one_subset = ["--subset", subsets[-1]] if subsets else []
     assert run_main(folder, "--rehearse", *one_subset, fast=False).code == 0
     printed = capsys.readouterr().out

@@ -21,7 +21,7 @@ SHORT = PARAMS.model_copy(update={"generation_kwargs": GenerationKwargs(max_new_
 def prompts():
     task = load_task(ROOT / "method_comparison" / "MetaMathQA")
     encoder = Encoder(TOKENIZER, PARAMS, is_encoder_decoder=False)
-    rows = task.load_splits("embedded").valid[:16]
+    rows = task.load_splits("embedded", None).valid[:16]
     return [encoder.encode_prompt(row.prompt)[0][: 8 + 3 * i] for i, row in enumerate(rows)]  # lengths far apart
 
 
