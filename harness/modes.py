@@ -20,7 +20,7 @@ from harness.overlay import Layer, build_params
 from harness.plan import Plan
 from harness.record import Record, new_record, recording
 from harness.rehearsal import ROWS, check_architecture, rehearsal_of
-from harness.result.schema import EXIT_CODES, Status
+from harness.result.schema import EXIT_CODES
 from harness.task import Splits, Task, load_splits
 from harness.workloads import Workload, find_workload
 
@@ -36,7 +36,6 @@ class Mode:
     load: rows, workload and untouched base model.
     scores: valid and test are answered and scored.
     knows_base: the untouched base model is scored too, and forgetting measured.
-    publishes: statuses with which the result goes to results/.
     keeps_weights: what was trained stays in the run's folder.
     """
 
@@ -44,7 +43,6 @@ class Mode:
     load: Loader
     scores: bool
     knows_base: bool
-    publishes: tuple[Status, ...]
     keeps_weights: bool
 
 
@@ -83,16 +81,9 @@ def load_profile(record: Record, task: Task, workload: type[Workload]) -> tuple[
 
 
 Run = Callable[[Record, Mode, Task, Adapter | None], None]
-REAL = Mode("real", load_real, scores=True, knows_base=True, publishes=("success",), keeps_weights=True)
-REHEARSAL = Mode("rehearsal", load_rehearsal, scores=True, knows_base=False, publishes=(), keeps_weights=True)
-PROFILE = Mode(
-    "profile",
-    load_profile,
-    scores=False,
-    knows_base=False,
-    publishes=("success", "out_of_memory"),
-    keeps_weights=False,
-)
+REAL = Mode("real", load_real, scores=True, knows_base=True, keeps_weights=True)
+REHEARSAL = Mode("rehearsal", load_rehearsal, scores=True, knows_base=False, keeps_weights=True)
+PROFILE = Mode("profile", load_profile, scores=False, knows_base=False, keeps_weights=False)
 
 
 def profile_of(experiment: Experiment) -> Experiment:

@@ -16,6 +16,9 @@ LARGER = [folder for folder in REAL if folder.name.startswith(("t5-3b", "t5-11b"
 REHEARSED = [folder for folder in REAL if folder not in LARGER]
 REHEARSED += [folder for folder in LARGER if folder.parent.name == "prefixtuning" and "CNNDM" in folder.parts]
 REHEARSED += [folder for folder in LARGER if folder.parent.name == "full-finetuning" and "SuperGLUE" in folder.parts]
+# T5 tasks share their adapter configs; those of harness/methods are rehearsed in one of them.
+OWN = [path.stem for path in (ROOT / "harness" / "methods").glob("*.py")]
+REHEARSED = [folder for folder in REHEARSED if not (folder.parent.name in OWN and "CNNDM" in folder.parts)]
 # published trainable parameters of Hugging Face's method_comparison and what follows from the shapes
 TRAINABLE = {"lora/llama-3.2-3B-rank32": 9_175_040, "full-finetuning/llama-3.2-3B": 3_212_749_824}
 
@@ -119,9 +122,7 @@ def test_one_misspelled_module_among_right_ones_is_found(adapter, message, write
 
 
 def test_training_nothing_is_an_error(run_main, monkeypatch, capsys):
-    import run
-
-    monkeypatch.setattr(run.models, "parameter_counts", lambda model: (0, 10))
+    monkeypatch.setattr("harness.adapter.parameter_counts", lambda model: (0, 10))
     assert run_main().code == 2
     assert "trains no parameter" in capsys.readouterr().err
 
