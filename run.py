@@ -12,7 +12,7 @@ train, save, test, measure.
 
 import logging
 
-from harness.arguments import parse_arguments
+from harness.arguments import check_output, parse_arguments
 
 if __name__ == "__main__":
     ARGUMENTS = parse_arguments()  # before the heavy imports below, so that --help and typing errors answer at once
@@ -35,15 +35,16 @@ from transformers import PreTrainedModel, set_seed
 
 from harness import adapter as adapters
 from harness import modes, optimizers
-from harness.adapter_config import Adapter, read_adapter
+from harness.adapter_config import Adapter
 from harness.architecture import has_architecture
 from harness.batches import Batch, effective_batches, needed_rows
-from harness.devices import choose_device, null_without_memory, synchronize
+from harness.devices import choose_device, hardware, null_without_memory, synchronize
 from harness.errors import UserError
 from harness.experiment import find_experiment, read_experiment
 from harness.measure.energy import joules, watch
 from harness.measure.flops import compute_section, flops_per_unit, matrix_product_rate
 from harness.measure.memory_parts import memory_parts, stored_parameters
+from harness.measure.timer import warmup_steps
 from harness.measure.training_log import TrainingLog
 from harness.models import quiet_libraries
 from harness.modes import Mode
@@ -52,15 +53,13 @@ from harness.precision import autocast, matmul_dtype
 from harness.record import Record, new_record, recording
 from harness.rehearsal import check_architecture
 from harness.result import schema
-from harness.result.provenance import hardware
 from harness.result.store import write_atomically
 from harness.result.summary import summary
-from harness.scoring import Scores, majority_baseline
+from harness.scoring import Scores, further_scores, majority_baseline
 from harness.task import Row, Splits, Task, choose_subsets, load_task
 from harness.workloads import Answers, HeldOut, Workload, find_workload
 
 WINDOW = 10  # optimizer steps between two waits for the device, at most
-WARMUP_STEPS = 5  # left out of train_time: compilation, first allocations
 log = logging.getLogger("run")
 
 
@@ -69,7 +68,7 @@ def execute(record: Record, mode: Mode, task: Task, adapter: Adapter | None) -> 
     set_seed(record.params.seed)  # the only place: adapter initialization, data order and dropout follow from it
     splits, workload, base = load(record, mode, task)
     held_out = learn_of_base(record, task, workload, base, splits.test) if mode.knows_base else None
-    model = attach(record, base, adapter, workload, len(splits.train))
+    model = attach(record, mode, base, adapter, workload, len(splits.train))
     sample = train(record, mode, task, workload, model, splits)
     save(record, mode, model)  # before the test: what hours of training made survives an evaluation that fails
     if mode.scores:
@@ -137,11 +136,11 @@ def evaluate(
 
 
 def attach(
-    record: Record, base: PreTrainedModel, adapter: Adapter | None, workload: Workload, train_rows: int
+    record: Record, mode: Mode, base: PreTrainedModel, adapter: Adapter | None, workload: Workload, train_rows: int
 ) -> nn.Module:
     """The model that is trained: the base in its adapter, or with every weight to be trained."""
     started, params, result = time.perf_counter(), record.params, record.result
-    if adapter is not None:
+    if adapter is not None and mode.scores:  # a profile is too short for a schedule of ranks to matter
         adapter.check_steps(params.planned_steps(train_rows))
     with record.memory.phase("load"):
         model = adapters.attach(base, adapter, params, workload.task_type(base.config))
@@ -160,13 +159,13 @@ def train(record: Record, mode: Mode, task: Task, workload: Workload, model: nn.
     params, device, result = record.params, record.device, record.result
     steps = params.planned_steps(len(splits.train))
     samples = encode(record, workload, splits.train, steps)
-    optimizer = optimizers.build_optimizer(model, params, record.plan.experiment.params_path)
+    optimizer = optimizers.build_optimizer(model, params, record.plan.experiment.origin)
     describe_parameters(record, model)  # only now: LoRA-FA freezes half of what PEFT made trainable
     scheduler = optimizers.build_scheduler(optimizer, params, steps)
     scaler = torch.amp.GradScaler(device.type, enabled=params.dtype == "float16")
     forward = torch.compile(model) if params.compile else model
     allocate = getattr(getattr(model, "base_model", None), "update_and_allocate", None)  # AdaLoRA and its kin
-    training = TrainingLog(device, record.memory, warmup_steps=min(WARMUP_STEPS, steps // 10))
+    training = TrainingLog(device, record.memory, warmup_steps=warmup_steps(steps))
     record.training, stream = training, effective_batches(samples, len(splits.train), params)
     drawn = joules(device)
     model.train()
@@ -199,6 +198,7 @@ def train(record: Record, mode: Mode, task: Task, workload: Workload, model: nn.
             if evaluating:
                 validate(record, mode, task, workload, model, splits.valid)
                 model.train()
+    optimizers.detach(optimizer)  # what is measured from here on is no training
     result.compute.energy = None if drawn is None else joules(device) - drawn
     return workload.collate([sorted(samples.values(), key=len)[len(samples) // 2]])
 
@@ -232,6 +232,7 @@ def describe_parameters(record: Record, model: nn.Module) -> None:
     """Notes how much is trained."""
     info, experiment = record.result.train_info, record.plan.experiment
     trainable, total = adapters.parameter_counts(model)
+    trainable = total if record.params.full_finetuning else trainable  # LISA trains all layers, a few at a time
     if trainable == 0:
         raise UserError(f"{experiment.adapter_config_path}: trains no parameter; check target_modules and sizes")
     info.num_trainable_params, info.num_total_params = trainable, total
@@ -268,9 +269,9 @@ def save(record: Record, mode: Mode, model: nn.Module) -> None:
 def test(record: Record, task: Task, workload: Workload, model: nn.Module, rows: list[Row]) -> None:
     """Scores the test split, once."""
     scores, answers, seconds = evaluate(record, task, workload, model, rows, "test")
-    if task.summarize is not None:
-        record.result.quality.further_scores = task.summarize(answers.texts, [row.reference for row in rows])
-    record.note_test(rows, answers.texts, answers.lengths, scores, answers.work, seconds)
+    references = [row.reference for row in rows]
+    record.result.quality.further_scores = further_scores(task, answers.texts, references)
+    record.note_test(rows, answers, scores, seconds)
 
 
 def measure(
@@ -299,8 +300,8 @@ def start(arguments: Namespace) -> int:
     experiment = read_experiment(find_experiment(arguments.experiment), arguments.overrides, arguments.seed)
     if not arguments.verbose:
         quiet_libraries()
-    optimizers.check_optimizer(experiment.params, experiment.params_path)
-    adapter, task = read_adapter(experiment), load_task(experiment.task_folder)
+    optimizers.check_optimizer(experiment.params, experiment.origin)
+    output, adapter, task = check_output(arguments.output), Adapter.of(experiment), load_task(experiment.task_folder)
     subsets = choose_subsets(task, arguments.subset, experiment.task)
     if arguments.rehearse:
         return modes.rehearse(experiment, adapter, task, subsets, execute)
@@ -310,12 +311,12 @@ def start(arguments: Namespace) -> int:
     if arguments.profile:
         experiment = modes.profile_of(experiment)
     device = choose_device(arguments.device, touch=len(subsets) == 1)
-    output, machine = arguments.output.resolve(), hardware(device)
+    machine = hardware(device)
     plans = [Plan(experiment, subset, arguments.profile, output, arguments.flags) for subset in subsets]
     todo = still_to_run(plans, machine["slug"], arguments.overwrite, arguments.skip_existing)
     if len(plans) == len(todo) == 1:
         mode = modes.PROFILE if arguments.profile else modes.REAL
-        record = new_record(plans[0], task, device, machine, mode.publishes, arguments.overwrite)
+        record = new_record(plans[0], task, device, machine, arguments.overwrite)
         return run_one(record, mode, task, adapter)
     return run_each(plans, todo, machine["slug"])
 

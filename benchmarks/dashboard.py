@@ -69,7 +69,7 @@ def _varied(data: dict, experiment: int, seed: int, draw: random.Random, items: 
     data |= {"method": method, "name": f"rank{experiment}", "seed": seed}
     data["run_info"]["experiment_name"] = f"{method}/rank{experiment}"
     data["run_info"]["train_config"]["seed"] = seed
-    data["hardware"]["slug"] = ("nvidia-h100", "nvidia-l40s", "cpu-x86-64")[experiment % 5 % 3]
+    data["hardware"]["slug"] = ("nvidia-h100", "nvidia-l40s", "cpu-amd-epyc")[experiment % 5 % 3]
     quality, right = data["quality"], 0.5 + 0.3 * (experiment % 97 / 97) + draw.uniform(-0.05, 0.05)
     graded = data["task"]["metric"] != "accuracy"
     scores = [

@@ -15,8 +15,9 @@ from safetensors import SafetensorError
 from torch import nn
 from transformers import PreTrainedModel
 
-from harness.adapter_config import Adapter, one_line
-from harness.errors import UserError
+from harness.adapter_config import Adapter
+from harness.devices import is_out_of_memory
+from harness.errors import UserError, one_line
 from harness.experiment import display_path
 from harness.params import TrainingParams
 
@@ -37,7 +38,7 @@ def attach(
     """
     if adapter is None:
         return model.requires_grad_(True)
-    adapter.check_fits(name for name, _ in model.named_modules())
+    adapter.check_fits((name for name, _ in model.named_modules()), getattr(model.config, "vocab_size", None))
     wrapped = wrap(model, adapter, params, task_type)
     wrapped.peft_config["default"].base_model_name_or_path = params.model_id  # not the folder that it came from
     if params.autocast_adapter_dtype:
@@ -62,7 +63,9 @@ def wrap(
     try:
         with torch.device("meta") if on_meta else nullcontext():
             wrapped = get_peft_model(model, config, autocast_adapter_dtype=params.autocast_adapter_dtype)
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError, NotImplementedError, AssertionError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, RuntimeError, AssertionError) as error:
+        if is_out_of_memory(error) or on_meta and isinstance(error, RuntimeError):
+            raise  # some methods need real weights to begin with: the caller tries them
         raise UserError(
             f"{where}: {_key_of(error)}PEFT cannot apply it to {model.config.model_type}: {one_line(error)[:300]}"
         ) from None

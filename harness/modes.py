@@ -12,15 +12,15 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel
 
-from harness.adapter_config import Adapter, read_adapter
+from harness.adapter_config import Adapter
+from harness.devices import hardware
 from harness.experiment import Experiment, display_path
 from harness.hub import hub_errors, look_up
 from harness.overlay import Layer, build_params
 from harness.plan import Plan
 from harness.record import Record, new_record, recording
 from harness.rehearsal import ROWS, check_architecture, rehearsal_of
-from harness.result.provenance import hardware
-from harness.result.schema import EXIT_CODES, Status
+from harness.result.schema import EXIT_CODES
 from harness.task import Splits, Task, load_splits
 from harness.workloads import Workload, find_workload
 
@@ -36,7 +36,6 @@ class Mode:
     load: rows, workload and untouched base model.
     scores: valid and test are answered and scored.
     knows_base: the untouched base model is scored too, and forgetting measured.
-    publishes: statuses with which the result goes to results/.
     keeps_weights: what was trained stays in the run's folder.
     """
 
@@ -44,7 +43,6 @@ class Mode:
     load: Loader
     scores: bool
     knows_base: bool
-    publishes: tuple[Status, ...]
     keeps_weights: bool
 
 
@@ -58,7 +56,7 @@ def load_real(record: Record, task: Task, workload: type[Workload]) -> tuple[Spl
     with record.memory.phase("load"):
         splits = load_splits(task, params.data_source, record.plan.subset)
         with hub_errors(params.model_id, params.model_revision, "model"):
-            loaded, base = workload.load(params, record.device, record.plan.experiment.params_path)
+            loaded, base = workload.load(params, record.device, record.plan.experiment.origin)
     return splits, loaded, base
 
 
@@ -78,21 +76,14 @@ def load_profile(record: Record, task: Task, workload: type[Workload]) -> tuple[
     params = record.params
     splits = workload.random_splits(task, record.plan.subset, params)
     with record.memory.phase("load"):
-        loaded, base = workload.build(params, record.device, record.plan.experiment.params_path)
+        loaded, base = workload.build(params, record.device, record.plan.experiment.origin)
     return splits, loaded, base
 
 
 Run = Callable[[Record, Mode, Task, Adapter | None], None]
-REAL = Mode("real", load_real, scores=True, knows_base=True, publishes=("success",), keeps_weights=True)
-REHEARSAL = Mode("rehearsal", load_rehearsal, scores=True, knows_base=False, publishes=(), keeps_weights=True)
-PROFILE = Mode(
-    "profile",
-    load_profile,
-    scores=False,
-    knows_base=False,
-    publishes=("success", "out_of_memory"),
-    keeps_weights=False,
-)
+REAL = Mode("real", load_real, scores=True, knows_base=True, keeps_weights=True)
+REHEARSAL = Mode("rehearsal", load_rehearsal, scores=True, knows_base=False, keeps_weights=True)
+PROFILE = Mode("profile", load_profile, scores=False, knows_base=False, keeps_weights=False)
 
 
 def profile_of(experiment: Experiment) -> Experiment:
@@ -120,7 +111,7 @@ def rehearse(
         print(f"{model_id}: {trainable:,} of {total:,} parameters would be trained ({100 * trainable / total:.3g} %)")
     shortened, changes = rehearsal_of(experiment)
     print("rehearsing on the embedded model; changed for that:", *changes, sep="\n  ")
-    adapted, device = read_adapter(shortened), torch.device("cpu")
+    adapted, device = Adapter.of(shortened), torch.device("cpu")
     for subset in subsets:
         with tempfile.TemporaryDirectory() as folder:
             record = new_record(Plan(shortened, subset, output=Path(folder)), task, device, hardware(device))

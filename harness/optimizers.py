@@ -2,16 +2,20 @@
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from harness.errors import UserError, did_you_mean
+from harness.devices import is_out_of_memory
+from harness.errors import UserError, brief, did_you_mean, one_line
+from harness.optim import OPTIMIZERS
 from harness.params import TrainingParams
 
+Origin = Callable[[str], str]
 _TORCH = {
     name: cls
     for name, cls in vars(torch.optim).items()
@@ -23,75 +27,107 @@ _UNSUITABLE = {
     "Muon": "handles matrices only",
 }
 BITSANDBYTES = ("AdamW8bit", "PagedAdamW", "PagedAdamW8bit", "PagedAdamW32bit")
-PEFT = {"LoraPlus": ("loraplus_lr_ratio",), "LoraFA": ("weight_decay",)}
+TORCHAO = ("AdamW4bit",)
+PEFT = {"LoraPlus": ("loraplus_lr_ratio",), "LoraFA": ("weight_decay",), "Riemannian": ("reg",)}
 
 
 def optimizer_names() -> list[str]:
     """Every value that optimizer_type may have."""
-    return sorted((set(_TORCH) - set(_UNSUITABLE)) | set(BITSANDBYTES) | set(PEFT))
+    return sorted({*_TORCH, *BITSANDBYTES, *TORCHAO, *PEFT, *OPTIMIZERS} - set(_UNSUITABLE))
 
 
-def check_optimizer(params: TrainingParams, where: str) -> None:
-    """Checks optimizer_type and the names in optimizer_kwargs against the optimizer's own signature.
+def check_optimizer(params: TrainingParams, origin: Origin) -> None:
+    """Checks optimizer_type and optimizer_kwargs, by making the optimizer of one number where that needs no model.
 
     Args:
         params: of the run.
-        where: the file to name in messages.
+        origin: what messages call the place that a parameter comes from.
 
     Raises:
-        UserError: unknown optimizer, unsuitable optimizer, unknown argument.
+        UserError: unknown optimizer, unsuitable optimizer, unknown argument, arguments that the optimizer refuses.
     """
-    name = params.optimizer_type
+    name, kind = params.optimizer_type, f"{origin('optimizer_type')}: optimizer_type"
     if name in _UNSUITABLE:
-        raise UserError(f"{where}: optimizer_type: {name} {_UNSUITABLE[name]}; use AdamW")
+        raise UserError(f"{kind}: {name} {_UNSUITABLE[name]}; use AdamW")
     if name not in optimizer_names():
-        raise UserError(f"{where}: optimizer_type: unknown {name!r}; {did_you_mean(name, optimizer_names())}")
-    valid = _argument_names(name)
+        raise UserError(f"{kind}: unknown {brief(name)}; {did_you_mean(name, optimizer_names())}")
+    valid = _argument_names(name, origin)
     for key in params.optimizer_kwargs:
         if key not in valid:
-            raise UserError(f"{where}: optimizer_kwargs.{key}: unknown argument of {name}; {did_you_mean(key, valid)}")
+            named = f"{origin(f'optimizer_kwargs.{key}')}: optimizer_kwargs.{key}"
+            raise UserError(f"{named}: unknown argument of {name}; {did_you_mean(key, valid)}")
     if name in PEFT and params.full_finetuning:
-        raise UserError(f"{where}: optimizer_type: {name} is made for LoRA, not for full fine-tuning; use AdamW")
+        raise UserError(f"{kind}: {name} is made for LoRA, not for full fine-tuning; use AdamW")
+    if name in OPTIMIZERS and not params.full_finetuning:
+        raise UserError(f'{kind}: {name} trains the base model itself; say "full_finetuning": true')
+    complaint = getattr(OPTIMIZERS.get(name), "complaint", lambda _: None)(params)
+    if complaint is not None:
+        raise UserError(f"{origin(complaint.partition(':')[0])}: {complaint}")
+    if name not in PEFT and name not in OPTIMIZERS:
+        with _refusals(params, origin):
+            _construct(nn.LayerNorm(1), name, _arguments(params), origin)
 
 
-def _argument_names(name: str) -> set[str]:
+def _arguments(params: TrainingParams) -> dict[str, Any]:
+    """optimizer_kwargs, with tuples for JSON's lists."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in params.optimizer_kwargs.items()}
+
+
+@contextmanager
+def _refusals(params: TrainingParams, origin: Origin) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
+        named = f"{origin('optimizer_kwargs')}: optimizer_kwargs"
+        raise UserError(f"{named}: {params.optimizer_type} refuses them: {one_line(error)}") from None
+
+
+def _argument_names(name: str, origin: Origin) -> set[str]:
     if name in PEFT:
-        base = set() if name == "LoraFA" else _argument_names("AdamW")
+        base = set() if name == "LoraFA" else _argument_names("AdamW", origin)
         return base | {"lr", *PEFT[name]}
-    cls = _TORCH.get(name) or _bitsandbytes(name)
-    return set(inspect.signature(cls).parameters) - {"params", "self"}
+    # Those last two are for CUDA graphs and for gradients through the optimizer, which no run has.
+    unused = {"params", "self", "model", "capturable", "differentiable"}
+    return set(inspect.signature(_class(name, origin)).parameters) - unused
 
 
-def _bitsandbytes(name: str) -> type[torch.optim.Optimizer]:
-    import bitsandbytes  # only where asked for: its import probes the platform
+def _class(name: str, origin: Origin) -> type[torch.optim.Optimizer]:
+    if name in BITSANDBYTES:
+        import bitsandbytes  # only where asked for: its import probes the platform
 
-    return getattr(bitsandbytes.optim, name)
+        return getattr(bitsandbytes.optim, name)
+    if name in TORCHAO:
+        try:
+            import torchao.optim
+        except ImportError:
+            named = f"{origin('optimizer_type')}: optimizer_type"
+            raise UserError(f"{named}: {name} needs another package: pip install torchao") from None
+        return getattr(torchao.optim, name)
+    return OPTIMIZERS.get(name) or _TORCH[name]
 
 
-def build_optimizer(model: nn.Module, params: TrainingParams, where: str) -> torch.optim.Optimizer:
-    """The optimizer over the model's trainable parameters.
+def build_optimizer(model: nn.Module, params: TrainingParams, origin: Origin) -> torch.optim.Optimizer:
+    """The optimizer over the model's trainable parameters; `origin` as in `check_optimizer`.
 
     Raises:
         UserError: the optimizer refuses its arguments, or needs a LoRA model and has another.
     """
-    kwargs = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in params.optimizer_kwargs.items()
-    }
+    kind = f"{origin('optimizer_type')}: optimizer_type"
     device = next(model.parameters()).device.type
     if params.optimizer_type.startswith("Paged") and device not in ("cuda", "xpu"):
         raise UserError(
-            f"{where}: optimizer_type: {params.optimizer_type} needs a CUDA or XPU device, not {device}; "
+            f"{kind}: {params.optimizer_type} needs a CUDA or XPU device, not {device}; "
             f"use {params.optimizer_type.removeprefix('Paged')}"
         )
     if params.optimizer_type in PEFT and model.peft_config["default"].peft_type != "LORA":
-        raise UserError(f"{where}: optimizer_type: {params.optimizer_type} is made for LoRA; use AdamW")
-    try:
-        return _construct(model, params.optimizer_type, kwargs)
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
-        raise UserError(f"{where}: optimizer_kwargs: {params.optimizer_type} refuses them: {error}") from None
+        raise UserError(f"{kind}: {params.optimizer_type} is made for LoRA; use AdamW")
+    with _refusals(params, origin):
+        return _construct(model, params.optimizer_type, _arguments(params), origin)
 
 
-def _construct(model: nn.Module, name: str, kwargs: dict[str, Any]) -> torch.optim.Optimizer:
+def _construct(model: nn.Module, name: str, kwargs: dict[str, Any], origin: Origin) -> torch.optim.Optimizer:
     if name == "LoraPlus":
         from peft.optimizers import create_loraplus_optimizer
 
@@ -102,8 +138,13 @@ def _construct(model: nn.Module, name: str, kwargs: dict[str, Any]) -> torch.opt
 
         config = model.peft_config["default"]
         return create_lorafa_optimizer(model, r=config.r, lora_alpha=config.lora_alpha, **kwargs)
-    cls = _TORCH.get(name) or _bitsandbytes(name)
-    return cls([parameter for parameter in model.parameters() if parameter.requires_grad], **kwargs)
+    if name == "Riemannian":
+        from peft.optimizers import create_riemannian_optimizer
+
+        return create_riemannian_optimizer(model, torch.optim.AdamW, **kwargs)
+    if name in OPTIMIZERS:
+        return OPTIMIZERS[name](model, **kwargs)
+    return _class(name, origin)([parameter for parameter in model.parameters() if parameter.requires_grad], **kwargs)
 
 
 def build_scheduler(optimizer: torch.optim.Optimizer, params: TrainingParams, steps: int) -> LambdaLR:
@@ -142,3 +183,9 @@ def step(scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer) -> bool
     scaler.step(optimizer)
     scaler.update()
     return scale is None or scaler.get_scale() >= scale
+
+
+def detach(optimizer: torch.optim.Optimizer) -> None:
+    """Takes away what an optimizer hung into the model to act during the backward pass."""
+    if hasattr(optimizer, "detach"):
+        optimizer.detach()

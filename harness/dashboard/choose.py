@@ -65,7 +65,7 @@ class Reason(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Choice:
+class Candidate:
     """A row of the frame of experiments with its reasons; `tied` None where nothing tells it from the best or not."""
 
     row: Row
@@ -83,9 +83,9 @@ class Ranking:
     title: str
     group: str
     row: pandas.Series
-    kept: list[Choice] = field(default_factory=list)
-    unknown: list[Choice] = field(default_factory=list)
-    dropped: list[Choice] = field(default_factory=list)
+    kept: list[Candidate] = field(default_factory=list)
+    unknown: list[Candidate] = field(default_factory=list)
+    dropped: list[Candidate] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -166,15 +166,15 @@ def _ranking(name: str, rows: pandas.DataFrame, needs: Needs, places: Mapping[st
         reasons = [reason for need in NEEDS if (reason := need(row, runs, needs)) is not None]
         texts = [one.text for one in reasons] + others.get(row["experiment"], [])
         if any(one.met is False for one in reasons):
-            found.dropped.append(Choice(row, runs, texts, _figure(row, needs)))
+            found.dropped.append(Candidate(row, runs, texts, _figure(row, needs)))
         elif lacks := [*(one.text for one in reasons if one.met is None), *_missing(row, needs)]:
-            found.unknown.append(Choice(row, runs, list(dict.fromkeys((*lacks, *texts)))))
+            found.unknown.append(Candidate(row, runs, list(dict.fromkeys((*lacks, *texts)))))
         else:
-            entrants.append(Choice(row, runs, texts))
+            entrants.append(Candidate(row, runs, texts))
     for row in _records(failed[~failed["experiment"].isin(done["experiment"])].drop_duplicates("experiment")):
         statuses = set(failed.loc[failed["experiment"] == row["experiment"], "status"])
         reason = _ended(row, statuses, done, needs)
-        (found.dropped if reason.met is False else found.unknown).append(Choice(row, {}, [reason.text]))
+        (found.dropped if reason.met is False else found.unknown).append(Candidate(row, {}, [reason.text]))
     found.kept = _in_order(entrants, done, needs)
     found.notes = _group_notes(found, needs)
     return found
@@ -330,10 +330,10 @@ def _figure(row: Row, needs: Needs) -> str:
     return f"{COLUMNS[key].label} {format_value(COLUMNS[key], value)}, {runs}"
 
 
-def _in_order(entrants: list[Choice], done: pandas.DataFrame, needs: Needs) -> list[Choice]:
+def _in_order(entrants: list[Candidate], done: pandas.DataFrame, needs: Needs) -> list[Candidate]:
     """Best first, equal ones by name; profiles are listed by memory where quality matters most, not ranked."""
 
-    def place(choice: Choice) -> tuple[float, str]:
+    def place(choice: Candidate) -> tuple[float, str]:
         key, value = _deciding(choice.row, needs)
         higher = bool(choice.row["higher_is_better"]) if key == "score" else COLUMNS[key].better == "higher"
         return (math.inf if math.isnan(value) else -value if higher else value), choice.row["experiment"]
@@ -350,11 +350,11 @@ def _in_order(entrants: list[Choice], done: pandas.DataFrame, needs: Needs) -> l
             else one.row | dict(filled.loc[one.row["place"], ["score_low", "score_high", "interval"]])
         )
         reasons, rank = [*one.reasons, *([why] if why else [])], None if unranked else position
-        kept.append(Choice(row, one.runs, reasons, _figure(row, needs), rank, tied))
+        kept.append(Candidate(row, one.runs, reasons, _figure(row, needs), rank, tied))
     return kept
 
 
-def _ties(listed: Sequence[Choice], needs: Needs) -> list[tuple[bool | None, str]]:
+def _ties(listed: Sequence[Candidate], needs: Needs) -> list[tuple[bool | None, str]]:
     """For each, best first, whether it is distinguishable from the best, None where that cannot be told, and why."""
     if not listed:
         return []
@@ -377,7 +377,7 @@ def _ties(listed: Sequence[Choice], needs: Needs) -> list[tuple[bool | None, str
     return [(None, first), *found[1:]]
 
 
-def _tie_of_figure(best: Choice, other: Choice, needs: Needs) -> tuple[bool | None, str]:
+def _tie_of_figure(best: Candidate, other: Candidate, needs: Needs) -> tuple[bool | None, str]:
     """Storage is a fact; times and memory differ between runs."""
     key = _deciding(other.row, needs)[0]
     if key == "storage":
@@ -393,7 +393,7 @@ def _tie_of_figure(best: Choice, other: Choice, needs: Needs) -> tuple[bool | No
     return False, text
 
 
-def _seeds(one: Choice, other: Choice) -> str:
+def _seeds(one: Candidate, other: Candidate) -> str:
     counts = sorted({len(choice.runs["seed"]) for choice in (one, other)})
     return "one seed" if counts == [1] else f"{' and '.join(map(str, counts))} seeds"
 

@@ -19,7 +19,7 @@ EMPTY = (ABSENT, None, False, {}, [])  # ways of saying that a setting does noth
 Sides = list[tuple[str, pandas.Series]]
 
 
-class Verdict(NamedTuple):
+class PairVerdict(NamedTuple):
     """Of A against B: which is better if any, the difference, what it means in words, and whether it was tested."""
 
     better: str
@@ -43,7 +43,7 @@ def context(view: View, shown: Shown, runs: pandas.DataFrame) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def verdict(one: tuple[str, pandas.Series], two: tuple[str, pandas.Series], runs: pandas.DataFrame) -> Verdict:
+def verdict(one: tuple[str, pandas.Series], two: tuple[str, pandas.Series], runs: pandas.DataFrame) -> PairVerdict:
     """Their test scores: methods by seeds, or where one has a single seed the two trained models by their items."""
     (name_a, a), (name_b, b) = one, two
     column = column_of_row(COLUMNS["score"], a)
@@ -53,21 +53,21 @@ def verdict(one: tuple[str, pandas.Series], two: tuple[str, pandas.Series], runs
     if reason:
         apart = a["score"] - b["score"]
         shown = "" if pandas.isna(apart) else f"{scale * apart:+.3g}{unit}"
-        return Verdict("", shown, f"not tested: {reason}", False)
+        return PairVerdict("", shown, f"not tested: {reason}", False)
     members = [runs[runs["source"].isin([source for source, _ in row["runs"]])] for row in (a, b)]
     found, pair = compare_runs(*(one.sort_values("seed", kind="stable").to_dict("records") for one in members))
     shown = f"{scale * found.difference:+.3g}{unit}"
     if found.low is not None:
         shown += f", 95 % interval {scale * found.low:+.3g} to {scale * found.high:+.3g}"
     if found.p_value is None:
-        return Verdict("", shown, f"not tested: {found.reason}", False)
+        return PairVerdict("", shown, f"not tested: {found.reason}", False)
     words = f"{p_text(found.p_value)}, {found.method} over {found.unit}"
     if pair is not None:
         seeds = " and ".join("unknown" if pandas.isna(one["seed"]) else f"{one['seed']:.0f}" for one in pair)
         words += f"; of these two trained models only (seeds {seeds}), not of their methods"
     words += "; on different hardware" if a["hardware"] != b["hardware"] else ""
     better = found.better(bool(a["higher_is_better"]))
-    return Verdict({"A": name_a, "B": name_b}.get(better, ""), shown, words, True)
+    return PairVerdict({"A": name_a, "B": name_b}.get(better, ""), shown, words, True)
 
 
 def _unusable(row: pandas.Series) -> str:

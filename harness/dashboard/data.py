@@ -204,7 +204,7 @@ def labels(frame: pandas.DataFrame) -> dict[str, str]:
     found = {}
     rows = frame[["experiment", "key", *MACHINE, "protocol", "status"]].sort_values(["experiment", "key"])
     for row in rows.to_dict("records"):
-        extra = [f"protocol: {row[key]}" if key == "protocol" else str(row[key]) for key in apart if row[key]]
+        extra = [f"protocol {row[key]}" if key == "protocol" else str(row[key]) for key in apart if row[key]]
         extra += [row["status"].replace("_", " ")] if row["status"] != "success" else []
         number = row["key"].removeprefix(f"{row['experiment']}@{row['hardware']}@{row['protocol']}").lstrip("@")
         extra += [f"no. {number}"] if number else []

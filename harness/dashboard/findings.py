@@ -69,7 +69,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Report:
+class ClaimReport:
     """A claim against all results at hand."""
 
     claim: Claim
@@ -78,14 +78,14 @@ class Report:
     lines: tuple[Line, ...]
 
 
-def findings(runs: pandas.DataFrame, experiments: pandas.DataFrame, claims: Iterable[Claim]) -> list[Report]:
+def findings(runs: pandas.DataFrame, experiments: pandas.DataFrame, claims: Iterable[Claim]) -> list[ClaimReport]:
     """Checks each claim in every group of comparable runs; the frames are those of to_frame and of by_experiment."""
     groups = [(group, group_label(group.runs.iloc[0])) for group in run_groups(runs, experiments)]
     reports = []
     for claim in claims:
         lines = tuple(replace(line, where=label) for group, label in groups for line in _lines(group, claim))
         verdicts = [line.verdict for line in lines]
-        reports.append(Report(claim, combined(verdicts), _summary(claim, verdicts), lines))
+        reports.append(ClaimReport(claim, combined(verdicts), _summary(claim, verdicts), lines))
     return reports
 
 

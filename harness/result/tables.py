@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from harness.result.columns import COLUMNS
-from harness.result.comparable import MACHINE, SCORES, Record, machine_marks
+from harness.result.comparable import MACHINE, SCORES, Record, differing_setting, machine_marks
 from harness.result.costs import cell, costs_table
 from harness.result.subsets import mean_over_subsets
 
@@ -28,7 +28,7 @@ def results_table(records: Sequence[Record]) -> str:
     sign = _sign(records)
     ordered = sorted(lines.items(), key=lambda item: (-sign * _mean_score(item[1]), item[0]))
     body = [
-        [name, *([mark] if marked else []), *(cell(key, group) for key in keys), *_scores(group)]
+        [_name(name, group), *([mark] if marked else []), *(cell(key, group) for key in keys), *_scores(group)]
         for (name, mark), group in ordered
     ]
     empty = [""] * (len(heads) - 7)
@@ -42,6 +42,12 @@ def _lines(records: Sequence[Record]) -> Lines:
     for record, mark in zip(records, machine_marks(records), strict=True):
         lines[record["experiment"], mark].append(record)
     return {key: sorted(group, key=lambda record: record["seed"]) for key, group in lines.items()}
+
+
+def _name(name: str, group: Sequence[Record]) -> str:
+    """With a word where the seeds are of no one experiment, so that their mean says nothing."""
+    setting = differing_setting(record["settings"] for record in group)
+    return f"{name} (its seeds differ in {setting})" if setting else name
 
 
 def _sign(records: Sequence[Record]) -> int:

@@ -4,7 +4,7 @@ import copy
 import random
 from pathlib import Path
 
-from dashboard_files import published, write
+from result_files import published, write
 
 METHODS = (
     "adalora", "adaptionprompt", "arrow", "boft", "bone", "c3a", "cartridge", "cpt", "delora", "fourierft", "gralora", "hra",

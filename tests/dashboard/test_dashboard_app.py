@@ -14,10 +14,10 @@ from urllib.parse import urlencode
 
 import pytest
 from dashboard_demo import EVIL, TASK, demo
-from dashboard_files import ours, published, write
 from dashboard_foreign import FLUX, LLAMA, images, metamath
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from result_files import ours, published, write
 from scipy import stats
 from starlette.testclient import TestClient
 
@@ -35,7 +35,7 @@ from harness.result.pareto import front
 from harness.result.tables import means_table
 
 KEY = "lora/rank8@cpu-x86-64@1"
-EVIL_KEY = f"lora/{EVIL}@nvidia-l40s@another harness"
+EVIL_KEY = f"lora/{EVIL}@nvidia-l40s@of another harness"
 TEXT = st.text(st.characters(codec="utf-8"), max_size=30).map(str.strip)
 
 
@@ -503,7 +503,7 @@ def test_a_missing_requirement_names_its_remedy(monkeypatch, capsys):
 
 def test_rows_of_one_name_are_numbered(tmp_path):
     write(tmp_path, published(), published(seed=1, **{"train_info.status": "failed"}))
-    key = "lora/llama-3.2-3B-rank32@nvidia-l40s@another harness"
+    key = "lora/llama-3.2-3B-rank32@nvidia-l40s@of another harness"
     assert list(read_data([tmp_path]).experiments["key"]) == [key, f"{key}@2"]
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from dashboard_demo import EVIL, TASK, demo
-from dashboard_files import ours, write
 from dashboard_foreign import FLUX, LLAMA
+from result_files import ours, write
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: requirements-dev.txt")
 expect = sync_api.expect

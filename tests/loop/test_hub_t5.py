@@ -35,7 +35,9 @@ STEPS = [word for setting in ("max_steps=2", "eval_steps=2", "batch_size=4", "gr
                                                 "generation_kwargs.max_new_tokens=4")
          for word in ("--set", setting)]  # fmt: skip
 # One process makes many runs, since most of a short run is importing.
-DRIVER = "import json, run, sys; sys.exit(max(run.main(arguments) for arguments in json.loads(sys.argv[1])))"
+DRIVER = """import json, run, sys
+from harness.arguments import parse_arguments
+sys.exit(max(run.main(parse_arguments(arguments)) for arguments in json.loads(sys.argv[1])))"""
 
 
 def params_of(path):
@@ -91,7 +93,7 @@ def super_glue() -> Repo:
     def rows(make, numbers, label):
         return [make(i) | {"idx": i, "label": i % 2 if label is None else label} for i in numbers]
 
-    pinned = TASKS["SuperGLUE"].DATASETS["boolq"]
+    pinned = TASKS["SuperGLUE"].datasets["boolq"]
     return parquet_repo(pinned.repo_id, pinned.revision, {
         subset: {
             "train": [shard(rows(make, range(1, 121), None), labels)],
@@ -115,7 +117,7 @@ def cnn_dailymail() -> Repo:
         "validation": [shard(rows(201, 209))],
         "test": [shard(rows(301, 309))],
     }
-    pinned = TASKS["CNNDM"].DATASETS["articles"]
+    pinned = TASKS["CNNDM"].datasets["articles"]
     return parquet_repo(pinned.repo_id, pinned.revision, {"1.0.0": splits, "3.0.0": splits})
 
 
@@ -161,12 +163,12 @@ def check(task, experiment, result, folder):
     assert result.train_info.status == "success"
     assert result.meta_info.model_info.sha == params.model_revision
     assert {info.sha for info in result.meta_info.dataset_info.values()} == {
-        next(iter(TASKS[task].DATASETS.values())).revision
+        next(iter(TASKS[task].datasets.values())).revision
     }
     assert result.task.data_source == "hub"
     assert result.task.test_rows == 8
     assert (result.task.train_rows, result.task.valid_rows) == (70, 50)
-    assert result.task.metric == TASKS[task].METRIC.name
+    assert result.task.metric == TASKS[task].metric.name
     assert result.train_info.num_trainable_params > 0
     assert result.run_info.train_config["untuned"] is True
     losses = [line.train_loss for line in result.train_info.metrics]
