@@ -41,14 +41,10 @@ def application(dashboard: Dashboard) -> Starlette:
         found = await run_in_threadpool(dashboard.picture, query, unquote(name.replace("+", " ")))
         return Response(status_code=404) if found is None else Response(found[0], media_type=found[1])
 
-    async def icon(request: Request) -> Response:
-        return Response(status_code=204)
-
     routes = [
         Route("/", page),
         Route("/export.{kind}", saved),
         Route("/picture", picture),
-        Route("/favicon.ico", icon),
     ]
     app = Starlette(routes=routes)
     app.add_middleware(GZipMiddleware, compresslevel=3)

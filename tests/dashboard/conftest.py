@@ -19,7 +19,7 @@ from harness.dashboard.page import Dashboard
 from harness.experiment import ROOT
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-PATIENCE = 15_000  # milliseconds that a condition may take on a slow machine
+PATIENCE = 60_000  # milliseconds that a condition may take on a slow machine
 
 
 @pytest.fixture(scope="session")
