@@ -29,6 +29,10 @@ const PLOTS = (() => {
     if (value === null || value === undefined) return "–";
     const [factor, name] = step(unit, value), number = value / factor;
     if (unit === "share") return (number && Math.abs(number) < .1 ? short(Number(number.toPrecision(2))) : number.toFixed(1)) + name;
+    if (unit === "seconds" && value >= 60) {
+      const whole = Math.round(value), hours = Math.floor(whole / 3600);
+      return hours ? `${hours.toLocaleString("en")} h ${Math.floor(whole % 3600 / 60)} min` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
+    }
     if (unit === "points") return (number < 0 ? "" : "+") + number.toFixed(1);
     if (unit === "ratio") return number.toFixed(2) + name;
     if (unit === "bytes") return number.toFixed(factor > 1 ? 1 : 0) + name;
