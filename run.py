@@ -25,6 +25,7 @@ import sys
 import time
 from argparse import Namespace
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import torch
@@ -41,6 +42,7 @@ from harness.batches import Batch, effective_batches, needed_rows
 from harness.devices import choose_device, null_without_memory, synchronize
 from harness.errors import UserError
 from harness.experiment import find_experiment, read_experiment
+from harness.learner import Learner
 from harness.measure.energy import joules, watch
 from harness.measure.flops import compute_section, flops_per_unit, matrix_product_rate
 from harness.measure.memory_parts import memory_parts, stored_parameters
@@ -55,6 +57,7 @@ from harness.result import schema
 from harness.result.provenance import hardware
 from harness.result.store import write_atomically
 from harness.result.summary import summary
+from harness.resume import go_on, keep, resumable
 from harness.scoring import Scores, majority_baseline
 from harness.task import Row, Splits, Task, choose_subsets, load_task
 from harness.workloads import Answers, HeldOut, Workload, find_workload
@@ -160,30 +163,22 @@ def train(record: Record, mode: Mode, task: Task, workload: Workload, model: nn.
     params, device, result = record.params, record.device, record.result
     steps = params.planned_steps(len(splits.train))
     samples = encode(record, workload, splits.train, steps)
-    optimizer = optimizers.build_optimizer(model, params, record.plan.experiment.params_path)
-    describe_parameters(record, model)  # only now: LoRA-FA freezes half of what PEFT made trainable
-    scheduler = optimizers.build_scheduler(optimizer, params, steps)
-    scaler = torch.amp.GradScaler(device.type, enabled=params.dtype == "float16")
-    forward = torch.compile(model) if params.compile else model
-    allocate = getattr(getattr(model, "base_model", None), "update_and_allocate", None)  # AdaLoRA and its kin
+    learner = Learner(model, params, record.plan.experiment.params_path, steps, device)
+    record.note_parameters(model)
+    optimizer, scaler, forward = learner.optimizer, learner.scaler, torch.compile(model) if params.compile else model
     training = TrainingLog(device, record.memory, warmup_steps=min(WARMUP_STEPS, steps // 10))
-    record.training, stream = training, effective_batches(samples, len(splits.train), params)
-    drawn = joules(device)
+    record.training, record.drawn = training, joules(device)
+    done = go_on(record, learner)
+    stream = islice(effective_batches(samples, len(splits.train), params), done, None)
+    bar = tqdm(total=steps, initial=done, desc="training", unit="step", dynamic_ncols=True)
     model.train()
-    with record.memory.phase("train"), tqdm(total=steps, desc="training", unit="step", dynamic_ncols=True) as bar:
-        for step in range(1, steps + 1):
+    with record.memory.phase("train"), bar:
+        for step in range(done + 1, steps + 1):
             training.timer.start()
             batches = [workload.collate(part) for part in next(stream)]
             step_loss = forward_backward(record, workload, forward, scaler, batches)
-            scaler.unscale_(optimizer)
-            optimizers.clip(optimizer, params.grad_norm_clip)
-            stepped = optimizers.step(scaler, optimizer)
-            if stepped:
-                scheduler.step()
-            else:
-                training.skipped_steps += 1
-            if allocate is not None:
-                allocate(step)
+            stepped = learner.step(step)
+            training.skipped_steps += not stepped
             if stepped and result.memory_parts.gradients is None:  # all that training keeps is there now
                 result.memory_parts = memory_parts(model, optimizer, device)
             optimizer.zero_grad(set_to_none=True)
@@ -192,14 +187,17 @@ def train(record: Record, mode: Mode, task: Task, workload: Workload, model: nn.
 
             bar.update()
             evaluating = step % params.eval_steps == 0 or step == steps
-            if evaluating or step % WINDOW == 0 or step == training.warmup_steps:
+            closing = evaluating or step % WINDOW == 0 or step == training.warm_after
+            if closing:
                 mean_loss = training.close_window(tolerate=scaler.is_enabled())
                 speed = {f"{workload.unit}/s": f"{training.work_per_second or 0:.0f}"}
-                bar.set_postfix(loss=f"{mean_loss:.3f}", lr=f"{scheduler.get_last_lr()[0]:.2e}", **speed)
+                bar.set_postfix(loss=f"{mean_loss:.3f}", lr=f"{learner.scheduler.get_last_lr()[0]:.2e}", **speed)
             if evaluating:
                 validate(record, mode, task, workload, model, splits.valid)
                 model.train()
-    result.compute.energy = None if drawn is None else joules(device) - drawn
+            if closing:
+                keep(record, learner, finished=step == steps)
+    result.compute.energy = None if record.drawn is None else joules(device) - record.drawn
     return workload.collate([sorted(samples.values(), key=len)[len(samples) // 2]])
 
 
@@ -226,16 +224,6 @@ def encode(record: Record, workload: Workload, rows: list[Row], steps: int) -> d
     record.result.task.truncated_rows = sum(getattr(sample, "truncated", False) for sample in samples.values())
     record.result.speed.tokenize_time = time.perf_counter() - started
     return samples
-
-
-def describe_parameters(record: Record, model: nn.Module) -> None:
-    """Notes how much is trained."""
-    info, experiment = record.result.train_info, record.plan.experiment
-    trainable, total = adapters.parameter_counts(model)
-    if trainable == 0:
-        raise UserError(f"{experiment.adapter_config_path}: trains no parameter; check target_modules and sizes")
-    info.num_trainable_params, info.num_total_params = trainable, total
-    log.info("training %s of %s parameters (%.3g %%)", f"{trainable:,}", f"{total:,}", 100 * trainable / total)
 
 
 def validate(record: Record, mode: Mode, task: Task, workload: Workload, model: nn.Module, rows: list[Row]) -> None:
@@ -296,7 +284,9 @@ def measure(
 
 def start(arguments: Namespace) -> int:
     """All that the parsed arguments ask for: a rehearsal, one run, or one for each subset. Returns the exit code."""
-    experiment = read_experiment(find_experiment(arguments.experiment), arguments.overrides, arguments.seed)
+    experiment = read_experiment(
+        find_experiment(arguments.experiment), arguments.overrides, arguments.seed, arguments.checkpoint_minutes
+    )
     if not arguments.verbose:
         quiet_libraries()
     optimizers.check_optimizer(experiment.params, experiment.params_path)
@@ -316,13 +306,13 @@ def start(arguments: Namespace) -> int:
     if len(plans) == len(todo) == 1:
         mode = modes.PROFILE if arguments.profile else modes.REAL
         record = new_record(plans[0], task, device, machine, mode.publishes, arguments.overwrite)
-        return run_one(record, mode, task, adapter)
+        return run_one(record, mode, task, adapter, arguments.resume)
     return run_each(plans, todo, machine["slug"])
 
 
-def run_one(record: Record, mode: Mode, task: Task, adapter: Adapter | None) -> int:
+def run_one(record: Record, mode: Mode, task: Task, adapter: Adapter | None, resume: bool) -> int:
     """One run in this process, and its summary on the screen."""
-    with recording(record):
+    with resumable(record, resume), recording(record):
         execute(record, mode, task, adapter)
     print(summary(record.result, record.written))
     return schema.EXIT_CODES[record.result.train_info.status]

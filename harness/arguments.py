@@ -53,6 +53,18 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help="measure memory, speed and storage on random weights, made from the base model's architecture: "
         "no download, no quality; writes results/profiles/",
     )
+    parser.add_argument(
+        "--checkpoint-minutes",
+        type=float,
+        metavar="M",
+        help="write a checkpoint every so many minutes, and after training",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from the checkpoint of a run that was killed, where there is one; "
+        "succeeds where the result exists",
+    )
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument("--overwrite", action="store_true", help="run although the result exists, and replace it")
     existing.add_argument(
@@ -63,6 +75,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="show what the libraries have to say")
     arguments = parser.parse_args(argv)
+    arguments.skip_existing |= arguments.resume and not arguments.overwrite
     arguments.flags = _flags(arguments)
     arguments.overrides = _nest(arguments.settings)
     return arguments
@@ -71,8 +84,10 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 def _flags(arguments: argparse.Namespace) -> tuple[str, ...]:
     """What does not say which run it is, and is passed on to the process of each subset."""
     device = ["--device", arguments.device] if arguments.device else []
+    minutes = arguments.checkpoint_minutes
+    device += [] if minutes is None else ["--checkpoint-minutes", str(minutes)]
     switches = {"--overwrite": arguments.overwrite, "--skip-existing": arguments.skip_existing,
-                "--verbose": arguments.verbose}  # fmt: skip
+                "--resume": arguments.resume, "--verbose": arguments.verbose}  # fmt: skip
     return (*device, *(name for name, given in switches.items() if given))
 
 

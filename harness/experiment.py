@@ -131,13 +131,19 @@ def _finite(text: str) -> float:
     return value
 
 
-def read_experiment(folder: Path, overrides: dict[str, Any] | None = None, seed: int | None = None) -> Experiment:
+def read_experiment(
+    folder: Path,
+    overrides: dict[str, Any] | None = None,
+    seed: int | None = None,
+    checkpoint_minutes: float | None = None,
+) -> Experiment:
     """Reads and validates an experiment: defaults ← profile ← experiment ← command line.
 
     Args:
         folder: as `find_experiment` returns it.
         overrides: nested parameters of `--set`; they mark the run as modified.
         seed: of `--seed`, which does not.
+        checkpoint_minutes: of `--checkpoint-minutes`, which does not either.
 
     Raises:
         UserError: anything wrong in the folder's files.
@@ -151,6 +157,8 @@ def read_experiment(folder: Path, overrides: dict[str, Any] | None = None, seed:
         layers.append(Layer("command line --set", overrides))
     if seed is not None:
         layers.append(Layer("command line --seed", {"seed": seed}))
+    if checkpoint_minutes is not None:
+        layers.append(Layer("command line --checkpoint-minutes", {"checkpoint_minutes": checkpoint_minutes}))
     params = build_params(layers)
     return Experiment(
         folder, task_folder, method, name, params, _read_adapter_config(folder, params), tuple(layers), overrides or {}

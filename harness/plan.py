@@ -16,6 +16,7 @@ from typing import Any
 
 from harness.errors import UserError
 from harness.experiment import ROOT, Experiment, display_path
+from harness.result.provenance import fingerprint
 from harness.result.schema import EXIT_CODES, Result
 from harness.result.store import file_name, read_result, result_path
 
@@ -63,6 +64,13 @@ class Plan:
     def runs_folder(self) -> Path:
         """Where every run of this plan, whatever became of it, leaves a folder of its own."""
         return self.output / "runs" / self.experiment.task / self.name
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """What a run of this plan goes on from when it was killed; its name says what is run, not how or where."""
+        changes = [fingerprint([self.experiment.overrides])[:8]] if self.is_modified else []
+        name = "--".join([self.name, *(["profile"] if self.profile else []), *changes])
+        return self.output / "runs" / "checkpoints" / self.experiment.task / f"{name}.safetensors"
 
     @property
     def arguments(self) -> list[str]:

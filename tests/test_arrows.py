@@ -17,10 +17,10 @@ LAYERS = [
     {"experiment"},
     {"arguments", "result"},
     {"adapter_config", "devices", "hub", "batches", "merging", "precision", "optimizers", "architecture"},
-    {"task", "models", "adapter", "scoring", "rouge"},
+    {"task", "models", "adapter", "scoring", "rouge", "checkpoint", "learner"},
     {"text", "measure"},
     {"workloads"},
-    {"plan", "new_result", "record"},
+    {"plan", "new_result", "record", "resume"},
     {"rehearsal"},
     {"modes"},
     {"run"},
@@ -33,7 +33,8 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 def modules():
     files = [ROOT / "run.py", ROOT / "app.py", *(ROOT / "harness").glob("**/*.py")]
     return {
-        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in sorted(files)
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in sorted(files)
     }
 
 

@@ -26,7 +26,9 @@ def handlers():
 
 @pytest.mark.parametrize("sent", record.STOPS)
 @pytest.mark.parametrize("writing", [2, 3])
-def test_a_signal_waits_until_what_was_begun_is_written(sent, writing, run_main, write_experiment, monkeypatch, handlers):
+def test_a_signal_waits_until_what_was_begun_is_written(
+    sent, writing, run_main, write_experiment, monkeypatch, handlers
+):
     """The first write is that of the beginning, the second the finished run in runs/, the third the result."""
     write, writes = record.write_result, []
 
@@ -108,4 +110,6 @@ def test_a_result_that_somebody_else_wrote_meanwhile_is_kept(run_main, write_exp
 
 def test_an_attention_kernel_that_is_not_installed_is_one_line(run_main, capsys):
     assert run_main(LORA, "--set", "attn_implementation=flash_attention_2").code == 2
-    assert "training_params.json: attn_implementation: flash_attention_2 cannot be used here" in capsys.readouterr().err
+    assert (
+        "training_params.json: attn_implementation: flash_attention_2 cannot be used here" in capsys.readouterr().err
+    )

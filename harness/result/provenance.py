@@ -125,6 +125,13 @@ def fingerprint(parts: Iterable[Any]) -> str:
     return digest.hexdigest()
 
 
+def code_fingerprint(root: Path, task_folder: Path) -> str:
+    """Of all the code that makes a run: run.py, harness/ without its pages, and the task's data.py."""
+    paths = [path for path in root.glob("harness/**/*.py") if "dashboard" not in path.parts]
+    paths = sorted([root / "run.py", task_folder / "data.py", *paths])
+    return fingerprint([path.name, path.read_text(encoding="utf-8")] for path in paths)
+
+
 def file_fingerprint(path: Path) -> str:
     """SHA-256 of a file's bytes."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

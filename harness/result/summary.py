@@ -46,6 +46,9 @@ def summary(result: results.Result, path: Path) -> str:
     if result.inference is not None:
         lines.append(f"  inference  {_overheads(result.inference)}")
     lines.append(f"  total time {result.run_info.total_time:.1f} s on {result.hardware['slug']}")
+    if result.resumed is not None:
+        steps = ", ".join(map(str, result.resumed.at_steps))
+        lines.append(f"  resumed    after step {steps}: memory and speed are not of one piece")
     lines += ["  a profile: random weights and tokens, which say nothing of quality"] if result.profile else []
     lines += ["  modified by --set, so this is no result"] if result.overrides else []
     return "\n".join([*lines, f"  written to {display_path(path)}"])

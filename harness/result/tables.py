@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from harness.result.columns import COLUMNS
 from harness.result.comparable import MACHINE, SCORES, Record, machine_marks
-from harness.result.costs import cell, costs_table
+from harness.result.costs import cell, costs_table, of_one_piece
 from harness.result.subsets import mean_over_subsets
 
 _SIZES, _COSTS = ("learning_rate", "trainable_params", "storage"), ("memory_train", "train_tokens_per_second")
@@ -28,7 +28,7 @@ def results_table(records: Sequence[Record]) -> str:
     sign = _sign(records)
     ordered = sorted(lines.items(), key=lambda item: (-sign * _mean_score(item[1]), item[0]))
     body = [
-        [name, *([mark] if marked else []), *(cell(key, group) for key in keys), *_scores(group)]
+        [of_one_piece(name, group), *([mark] if marked else []), *(cell(key, group) for key in keys), *_scores(group)]
         for (name, mark), group in ordered
     ]
     empty = [""] * (len(heads) - 7)

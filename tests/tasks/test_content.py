@@ -119,9 +119,7 @@ def test_one_misspelled_module_among_right_ones_is_found(adapter, message, write
 
 
 def test_training_nothing_is_an_error(run_main, monkeypatch, capsys):
-    import run
-
-    monkeypatch.setattr(run.models, "parameter_counts", lambda model: (0, 10))
+    monkeypatch.setattr("harness.record.parameter_counts", lambda model: (0, 10))
     assert run_main().code == 2
     assert "trains no parameter" in capsys.readouterr().err
 
