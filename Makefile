@@ -1,10 +1,11 @@
-# make demo: one real run on the embedded model; make test: lint and tests. Each does all of its own set-up.
+# make demo: one real run on the embedded model; make test: lint and tests; make test-all: the long tests too.
+# Each does all of its own set-up.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO := method_comparison/MetaMathQA/experiments/lora/embedded-llama-rank8
 
-.PHONY: demo test test-slow app embedded-results clean
+.PHONY: demo test test-all app embedded-results clean
 
 demo: $(VENV)/.run
 	$(BIN)/python run.py $(DEMO) --seed 42 --overwrite
@@ -14,8 +15,9 @@ test: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
-test-slow: $(VENV)/.dev
-	$(BIN)/python -m pytest -m slow
+# Everything that takes minutes, beside what `make test` runs.
+test-all: test
+	$(BIN)/python -m pytest -n 2 -m slow
 
 # The dashboard over results/, without torch.
 app: $(VENV)/.app

@@ -12,7 +12,7 @@ train, save, test, measure.
 
 import logging
 
-from harness.arguments import parse_arguments
+from harness.arguments import check_output, parse_arguments
 
 if __name__ == "__main__":
     ARGUMENTS = parse_arguments()  # before the heavy imports below, so that --help and typing errors answer at once
@@ -36,10 +36,10 @@ from transformers import PreTrainedModel, set_seed
 
 from harness import adapter as adapters
 from harness import modes, optimizers
-from harness.adapter_config import Adapter, read_adapter
+from harness.adapter_config import Adapter
 from harness.architecture import has_architecture
 from harness.batches import Batch, effective_batches, needed_rows
-from harness.devices import choose_device, null_without_memory, synchronize
+from harness.devices import choose_device, hardware, null_without_memory, synchronize
 from harness.errors import UserError
 from harness.experiment import find_experiment, read_experiment
 from harness.learner import Learner
@@ -54,11 +54,10 @@ from harness.precision import autocast, matmul_dtype
 from harness.record import Record, new_record, recording
 from harness.rehearsal import check_architecture
 from harness.result import schema
-from harness.result.provenance import hardware
 from harness.result.store import write_atomically
 from harness.result.summary import summary
 from harness.resume import go_on, keep, resumable
-from harness.scoring import Scores, majority_baseline
+from harness.scoring import Scores, further_scores, majority_baseline
 from harness.task import Row, Splits, Task, choose_subsets, load_task
 from harness.workloads import Answers, HeldOut, Workload, find_workload
 
@@ -163,7 +162,7 @@ def train(record: Record, mode: Mode, task: Task, workload: Workload, model: nn.
     params, device, result = record.params, record.device, record.result
     steps = params.planned_steps(len(splits.train))
     samples = encode(record, workload, splits.train, steps)
-    learner = Learner(model, params, record.plan.experiment.params_path, steps, device)
+    learner = Learner(model, params, record.plan.experiment.origin, steps, device)
     record.note_parameters(model)
     optimizer, scaler, forward = learner.optimizer, learner.scaler, torch.compile(model) if params.compile else model
     training = TrainingLog(device, record.memory, warmup_steps=min(WARMUP_STEPS, steps // 10))
@@ -256,8 +255,8 @@ def save(record: Record, mode: Mode, model: nn.Module) -> None:
 def test(record: Record, task: Task, workload: Workload, model: nn.Module, rows: list[Row]) -> None:
     """Scores the test split, once."""
     scores, answers, seconds = evaluate(record, task, workload, model, rows, "test")
-    if task.summarize is not None:
-        record.result.quality.further_scores = task.summarize(answers.texts, [row.reference for row in rows])
+    references = [row.reference for row in rows]
+    record.result.quality.further_scores = further_scores(task, answers.texts, references)
     record.note_test(rows, answers.texts, answers.lengths, scores, answers.work, seconds)
 
 
@@ -289,8 +288,8 @@ def start(arguments: Namespace) -> int:
     )
     if not arguments.verbose:
         quiet_libraries()
-    optimizers.check_optimizer(experiment.params, experiment.params_path)
-    adapter, task = read_adapter(experiment), load_task(experiment.task_folder)
+    optimizers.check_optimizer(experiment.params, experiment.origin)
+    adapter, task = Adapter.of(experiment), load_task(experiment.task_folder)
     subsets = choose_subsets(task, arguments.subset, experiment.task)
     if arguments.rehearse:
         return modes.rehearse(experiment, adapter, task, subsets, execute)
@@ -300,7 +299,7 @@ def start(arguments: Namespace) -> int:
     if arguments.profile:
         experiment = modes.profile_of(experiment)
     device = choose_device(arguments.device, touch=len(subsets) == 1)
-    output, machine = arguments.output.resolve(), hardware(device)
+    output, machine = check_output(arguments.output), hardware(device)
     plans = [Plan(experiment, subset, arguments.profile, output, arguments.flags) for subset in subsets]
     todo = still_to_run(plans, machine["slug"], arguments.overwrite, arguments.skip_existing)
     if len(plans) == len(todo) == 1:

@@ -32,9 +32,9 @@ from harness.result.pareto import front  # noqa: E402
 from harness.result.read import read_results  # noqa: E402
 
 TEMPLATES = (
-    "results/MetaMathQA/cpu-x86-64/lora--embedded-llama-rank8--seed0.json",
-    "results/CNNDM/cpu-x86-64/lora--embedded-t5-qv-rank8--seed0.json",
-    "results/SuperGLUE/cpu-x86-64/ia3--embedded-t5--copa--seed0.json",
+    "results/MetaMathQA/cpu-amd-epyc/lora--embedded-llama-rank8--seed0.json",
+    "results/CNNDM/cpu-amd-epyc/lora--embedded-t5-qv-rank8--seed0.json",
+    "results/SuperGLUE/cpu-amd-epyc/ia3--embedded-t5--copa--seed0.json",
 )
 METHODS = ("lora", "ia3", "ln_tuning", "prompt_tuning", "prefixtuning", "lokr", "adalora", "oft")
 FILTERS = {
@@ -66,7 +66,7 @@ def _varied(data: dict, experiment: int, seed: int, draw: random.Random, items: 
     data |= {"method": method, "name": f"rank{experiment}", "seed": seed}
     data["run_info"]["experiment_name"] = f"{method}/rank{experiment}"
     data["run_info"]["train_config"]["seed"] = seed
-    data["hardware"]["slug"] = ("nvidia-h100", "nvidia-l40s", "cpu-x86-64")[experiment % 5 % 3]
+    data["hardware"]["slug"] = ("nvidia-h100", "nvidia-l40s", "cpu-amd-epyc")[experiment % 5 % 3]
     quality, right = data["quality"], 0.5 + 0.3 * (experiment % 97 / 97) + draw.uniform(-0.05, 0.05)
     graded = data["task"]["metric"] != "accuracy"
     scores = [

@@ -24,7 +24,7 @@ class Examination:
         runner.load(self.run)
         with patch.object(runner, "validate", lambda _: None):
             runner.train(self.run)
-        test = self.run.task.load_splits(experiment.params.data_source).test[:rows]
+        test = self.run.task.load_splits(experiment.params.data_source, None).test[:rows]
         self.prompts = [self.run.encoder.encode_prompt(row.prompt)[0] for row in test]
         self.answers: dict[str, list[str]] = {}
         self.counts: list[int] = []

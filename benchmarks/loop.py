@@ -28,9 +28,9 @@ sys.path.insert(0, str(ROOT))  # so that the file runs as it is, from any folder
 
 from benchmarks.decoding import Examination  # noqa: E402
 from benchmarks.training import EXPERIMENT, LOOPS, Arena  # noqa: E402
-from harness import provenance  # noqa: E402
-from harness.devices import choose_device  # noqa: E402
+from harness.devices import choose_device, hardware, system_info  # noqa: E402
 from harness.models import quiet_libraries  # noqa: E402
+from harness.result.provenance import git_state, package_info  # noqa: E402
 
 OURS = "run.py"
 TARGETS = {
@@ -159,16 +159,16 @@ def main(argv: list[str] | None = None) -> int:
     logging.getLogger("run").setLevel(logging.WARNING)
     quiet_libraries()
     device = choose_device(arguments.device)
-    hardware, packages = provenance.hardware(device), provenance.package_info()
+    machine, packages = hardware(device), package_info()
     with tempfile.TemporaryDirectory() as folder:
         rows, differing, bounds = measure(arguments, device, Path(folder))
     report = {
         "created_at": datetime.now(UTC).isoformat(),
         "settings": {**vars(arguments), "output": str(arguments.output), "experiment": EXPERIMENT},
-        "hardware": hardware,
-        "system": provenance.system_info(device),
+        "hardware": machine,
+        "system": system_info(device),
         "packages": packages,
-        "git": provenance.git_state(ROOT),
+        "git": git_state(ROOT),
         "rows_answered_differently": differing,
         "packing_bounds": bounds,
         "rows": rows,
@@ -176,7 +176,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text(json.dumps(report, indent=2) + "\n")
     versions = ", ".join(f"{name} {packages[f'{name}-version']}" for name in ("torch", "transformers", "peft"))
-    place = hardware["accelerator"] or f"{hardware['cpu']}, {hardware['threads']} threads"
+    place = machine["accelerator"] or f"{machine['cpu']}, {machine['threads']} threads"
     print(f"{place}; {versions}; {arguments.rounds} rounds of {arguments.steps} steps\n")
     print(markdown(rows))
     for steps, bound in bounds.items():

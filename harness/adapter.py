@@ -15,8 +15,8 @@ from safetensors import SafetensorError
 from torch import nn
 from transformers import PreTrainedModel
 
-from harness.adapter_config import Adapter, one_line
-from harness.errors import UserError
+from harness.adapter_config import Adapter
+from harness.errors import UserError, one_line
 from harness.experiment import display_path
 from harness.params import TrainingParams
 
@@ -37,7 +37,7 @@ def attach(
     """
     if adapter is None:
         return model.requires_grad_(True)
-    adapter.check_fits(name for name, _ in model.named_modules())
+    adapter.check_fits((name for name, _ in model.named_modules()), getattr(model.config, "vocab_size", None))
     wrapped = wrap(model, adapter, params, task_type)
     wrapped.peft_config["default"].base_model_name_or_path = params.model_id  # not the folder that it came from
     if params.autocast_adapter_dtype:

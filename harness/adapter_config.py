@@ -6,19 +6,16 @@ another model. None of that may happen because of a pull request (DESIGN, "Untru
 
 import copy
 import dataclasses
-import json
-import re
-import subprocess
-import sys
 import typing
 from collections.abc import Iterable
 from typing import Any
 
 from peft import PeftConfig
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
-from pydantic import TypeAdapter, ValidationError
 
-from harness.errors import UserError, did_you_mean
+from harness.adapter_fit import check_modules, check_patterns, check_token_ids
+from harness.adapter_values import check_value
+from harness.errors import UserError, brief, did_you_mean, one_line
 from harness.experiment import Experiment
 from harness.params import TrainingParams
 
@@ -30,29 +27,58 @@ UNSUPPORTED_METHODS = {
     "CPT": "needs its own training data format",
     "ADAPTION_PROMPT": "is not saved in the common format",
 }
-# Initializations that need data, gradients or a second copy of the weights before training.
-UNSUPPORTED_INITIALIZATIONS = ("eva", "corda", "loftq", "lora_ga")
-# Fields through which PEFT would import a module, unpickle a file or read a path, with the values that stay harmless.
-REFUSED_FIELDS = {
-    "auto_mapping": (None,),
-    "megatron_config": (None,),
-    "megatron_core": (None, "megatron.core"),
-    "tokenizer_kwargs": (None,),
-    "prompt_tuning_init_state_dict_path": (None,),
-    "runtime_config": (None,),
-    "arrow_config": (None,),
-    "eva_config": (None,),
-    "corda_config": (None, {}),
-    "lora_ga_config": (None,),
-    "loftq_config": (None, {}),
-    "shadow_model": ("mirror",),
-    "revision": (None,),
-    "inference_mode": (False,),
-}
-PATTERN_FIELDS = ("target_modules", "exclude_modules", "layers_pattern", "feedforward_modules", "modules_to_save",
-                  "target_parameters")  # fmt: skip
-PATTERN_SECONDS = 5
-PATTERN_CHARACTERS = 500
+
+
+class Adapter:
+    """An experiment's adapter config: built once, its expressions tried once, copied for each model it is attached to.
+
+    Attributes:
+        values: the content of adapter_config.json.
+        where: the path of that file, for messages.
+        config: PEFT's config; attach `fresh()` instead, since PEFT changes what it is given.
+    """
+
+    def __init__(self, values: dict[str, Any], where: str, params: TrainingParams) -> None:
+        """Builds the config; raises what `build_adapter_config` does."""
+        self.values, self.where = values, where
+        self.config = build_adapter_config(values, where, params)
+        self._fits: set[tuple[tuple[str, ...], int | None]] = set()
+
+    @classmethod
+    def of(cls, experiment: Experiment) -> "Adapter | None":
+        """That of an experiment; None under full fine-tuning."""
+        values = experiment.adapter_config
+        return None if values is None else cls(values, experiment.adapter_config_path, experiment.params)
+
+    def fresh(self) -> PeftConfig:
+        """A copy of the config for one model."""
+        return copy.deepcopy(self.config)
+
+    def check_fits(self, module_names: Iterable[str], vocab_size: int | None = None) -> None:
+        """Checks the config against a model, once for each set of names.
+
+        Args:
+            module_names: of all modules of the base model.
+            vocab_size: tokens that the model knows, where that is known.
+
+        Raises:
+            UserError: an expression that is malformed or takes too long, a listed module that the model has not, the
+                number of a token that the model has not.
+        """
+        model = tuple(module_names), vocab_size
+        if model not in self._fits:
+            check_patterns(self.values, model[0], self.where)
+            check_modules(self.values, model[0], self.where)
+            check_token_ids(self.values, vocab_size, self.where)
+            self._fits.add(model)
+
+    def check_steps(self, steps: int) -> None:
+        """AdaLoRA must be told how long the run is, in optimizer steps.
+
+        Raises:
+            UserError: it is told another length.
+        """
+        _check_steps(self.values, self.where, steps)
 
 
 def build_adapter_config(
@@ -71,16 +97,16 @@ def build_adapter_config(
     """
     config_class = _config_class(values.get("peft_type"), where)
     hints = typing.get_type_hints(config_class)
-    fields = {field.name for field in dataclasses.fields(config_class) if field.init}
+    fields = {field.name: field for field in dataclasses.fields(config_class) if field.init}
     for key, value in values.items():
         if key not in fields:
             raise UserError(f"{where}: {key}: unknown key of {values['peft_type']}; {did_you_mean(key, fields)}")
-        _refuse_unsafe(key, value, where, params)
-        _check_type(key, value, hints[key], where)
+        check_value(key, value, fields[key], hints[key], where)
+    _check_against(params, values, where)
     _check_steps(values, where, steps or params.max_steps)
     try:
         return config_class(**values)
-    except (ValueError, TypeError, ImportError, AttributeError) as error:
+    except (ValueError, TypeError, ImportError, AttributeError, LookupError, ArithmeticError, AssertionError) as error:
         raise UserError(f"{where}: PEFT rejects it: {one_line(error)}") from None
 
 
@@ -89,7 +115,7 @@ def _config_class(peft_type: Any, where: str) -> type[PeftConfig]:
     if peft_type is None:
         raise UserError(f'{where}: peft_type: missing; name the method, for example "LORA"')
     if not isinstance(peft_type, str) or peft_type not in known:
-        raise UserError(f"{where}: peft_type: PEFT has no {peft_type!r}; {did_you_mean(str(peft_type), known)}")
+        raise UserError(f"{where}: peft_type: PEFT has no {brief(peft_type)}; {did_you_mean(str(peft_type), known)}")
     if peft_type in UNSUPPORTED_METHODS:
         raise UserError(
             f"{where}: peft_type: {peft_type} {UNSUPPORTED_METHODS[peft_type]}, "
@@ -98,144 +124,19 @@ def _config_class(peft_type: Any, where: str) -> type[PeftConfig]:
     return known[peft_type]
 
 
-def _refuse_unsafe(key: str, value: Any, where: str, params: TrainingParams) -> None:
-    if key in REFUSED_FIELDS and value not in REFUSED_FIELDS[key]:
-        raise UserError(f"{where}: {key}: not allowed in an experiment (it could load code or files); remove it")
-    names_model = key in ("base_model_name_or_path", "tokenizer_name_or_path")
-    if names_model and value not in (None, params.model_id):
-        raise UserError(f"{where}: {key}: expected null or the run's model_id {params.model_id!r}, got {value!r}")
-    if key.startswith("init_") and isinstance(value, str):
-        if value in UNSUPPORTED_INITIALIZATIONS:
+def _check_against(params: TrainingParams, values: dict[str, Any], where: str) -> None:
+    for key in ("base_model_name_or_path", "tokenizer_name_or_path"):
+        if values.get(key) not in (None, params.model_id):
             raise UserError(
-                f"{where}: {key}: {value!r} needs data before training, which the harness does not offer; "
-                "choose another initialization"
+                f"{where}: {key}: expected null or the run's model_id {params.model_id!r}, got {brief(values[key])}"
             )
-        if re.search(r"[/\\~]|\.\w", value):
-            raise UserError(f"{where}: {key}: a path is not allowed as initialization; name one of PEFT's own")
-
-
-def _check_type(key: str, value: Any, hint: Any, where: str) -> None:
-    if key == "init_lora_weights" and isinstance(value, str) and re.fullmatch(r"pissa_niter_\d{1,3}", value):
-        return  # PEFT's type hint spells this family with a placeholder
-    if key in REFUSED_FIELDS:
-        return  # its few harmless values have been checked, and some of the types are not for pydantic
-    try:
-        TypeAdapter(hint, config={"arbitrary_types_allowed": True}).validate_json(json.dumps(value), strict=True)
-    except ValidationError as error:
+    if values.get("use_dora") and params.dtype == "int8":
         raise UserError(
-            f"{where}: {key}: expected {_readable(hint)}, got {value!r}; {error.errors()[0]['msg']}"
-        ) from None
-
-
-def _readable(hint: Any) -> str:
-    text = getattr(hint, "__name__", None) if isinstance(hint, type) else str(hint)
-    return re.sub(r"typing\.|NoneType", lambda match: "None" if match[0] == "NoneType" else "", text)
+            f"{where}: use_dora: impossible on an int8 base, whose layers lose their scale in bitsandbytes once DoRA "
+            "has read them; choose another dtype, such as int4"
+        )
 
 
 def _check_steps(values: dict[str, Any], where: str, steps: int | None) -> None:
     if values.get("peft_type") == "ADALORA" and steps is not None and values.get("total_step") != steps:
         raise UserError(f"{where}: total_step: expected the run's {steps} steps, got {values.get('total_step')}")
-
-
-def check_patterns(values: dict[str, Any], module_names: Iterable[str], where: str) -> None:
-    """Bounds the time of every regular expression in an adapter config over the model's module names.
-
-    PEFT matches target_modules and its kin with `re`, whose backtracking can take exponential time. Each expression is
-    compiled and tried, in the ways PEFT uses it, in a child process that is killed after PATTERN_SECONDS.
-
-    Raises:
-        UserError: an expression that is malformed, too long or too slow.
-    """
-    names = "\n".join(module_names)
-    for key in values:
-        for pattern in _patterns(key, values[key]):
-            if len(pattern) > PATTERN_CHARACTERS or "\0" in pattern:
-                raise UserError(f"{where}: {key}: expected an expression of at most {PATTERN_CHARACTERS} characters; "
-                                "shorten it or list the modules")  # fmt: skip
-            try:
-                subprocess.run([sys.executable, "-I", "-c", _TRY_PATTERN, pattern], input=names, text=True, check=True,
-                               timeout=PATTERN_SECONDS, capture_output=True)  # fmt: skip
-            except subprocess.TimeoutExpired:
-                raise UserError(f"{where}: {key}: {pattern!r} takes more than {PATTERN_SECONDS} s to match; "
-                                "use a list of module names or a simpler expression") from None  # fmt: skip
-            except subprocess.CalledProcessError as error:
-                reason = error.stderr.strip().splitlines()[-1]
-                raise UserError(f"{where}: {key}: not a regular expression: {reason}; correct {pattern!r}") from None
-
-
-def check_modules(values: dict[str, Any], module_names: Iterable[str], where: str) -> None:
-    """Every name in a list of modules must be a module's; PEFT is content when one of them is.
-
-    Raises:
-        UserError: an entry that is the last part of no module's name, with the nearest one that is.
-    """
-    names = list(module_names)
-    for key in ("target_modules", "feedforward_modules", "modules_to_save"):
-        entries = values.get(key)
-        for entry in entries if isinstance(entries, list) else ():
-            if not any(name == entry or name.endswith(f".{entry}") for name in names):
-                last_parts = {part for name in names if not (part := name.rpartition(".")[2]).isdigit() and part}
-                hint = did_you_mean(entry, last_parts)
-                raise UserError(f"{where}: {key}: {entry!r} matches no module of the model; {hint}")
-
-
-def _patterns(key: str, value: Any) -> Iterable[str]:
-    """The strings of a field that PEFT puts into a regular expression, but those without any special character."""
-    if key.endswith("_pattern") and isinstance(value, dict) or key in PATTERN_FIELDS:
-        entries = [value] if isinstance(value, str) else list(value or ())
-        yield from (entry for entry in entries if isinstance(entry, str) and not re.fullmatch(r"[\w.-]*", entry))
-
-
-# As PEFT spells them: whole match of target_modules, suffix match of its entries and of *_pattern keys, layer indices,
-# modules_to_save. A global flag such as (?i) is valid only where the expression stands alone.
-_TRY_PATTERN = r"""
-import re, sys
-pattern, names = sys.argv[1], sys.stdin.read().split("\n")
-re.compile(pattern)
-forms = [pattern, rf"(.*\.)?({pattern})$", rf".*\.{pattern}$", rf"(?:^|.*?\.){pattern}\.(?P<idx>\d+)\.",
-         rf"(^|.*\.){pattern}($|\..*)", rf".*\.[^.]*{pattern}\.(\d+)\."]
-for form in forms:
-    try:
-        compiled = re.compile(form)
-    except re.error:
-        continue
-    for name in names:
-        compiled.match(name), compiled.fullmatch(name)
-"""
-
-
-def one_line(error: BaseException) -> str:
-    """The message of an exception without line breaks, or its type where it has none."""
-    return re.sub(r"\s+", " ", str(error)).strip() or type(error).__name__
-
-
-class Adapter:
-    """A checked adapter_config.json: built once, its expressions tried once."""
-
-    def __init__(self, values: dict[str, Any], where: str, params: TrainingParams) -> None:
-        self.values, self.where = values, where
-        self.config = build_adapter_config(values, where, params)
-        self._fits = False
-
-    def check_fits(self, module_names: Iterable[str]) -> None:
-        """Tries expressions and names against the modules of the base model, the first time it is asked."""
-        if not self._fits:
-            names = list(module_names)
-            check_patterns(self.values, names, self.where)
-            check_modules(self.values, names, self.where)
-            self._fits = True
-
-    def check_steps(self, steps: int) -> None:
-        """AdaLoRA plans its ranks for so many optimizer steps."""
-        _check_steps(self.values, self.where, steps)
-
-    def fresh(self) -> PeftConfig:
-        """A copy of the config, since attaching fills in some of its fields."""
-        return copy.deepcopy(self.config)
-
-
-def read_adapter(experiment: Experiment) -> Adapter | None:
-    """The experiment's adapter config, checked and built; None for full fine-tuning."""
-    if experiment.adapter_config is None:
-        return None
-    return Adapter(experiment.adapter_config, experiment.adapter_config_path, experiment.params)

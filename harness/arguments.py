@@ -1,11 +1,14 @@
 """The command line of run.py, kept free of heavy imports so that --help and typing errors answer at once."""
 
 import argparse
-import json
+import os
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
-from harness.experiment import ROOT
+from harness.errors import UserError, one_line
+from harness.files import ROOT, parse_json
 
 EPILOG = """\
 exit codes: 0 success, 1 failed (a bug), 2 something you can put right: the folder, a flag, the hub,
@@ -77,6 +80,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     arguments.skip_existing |= arguments.resume and not arguments.overwrite
     arguments.flags = _flags(arguments)
+    given = sys.argv[1:] if argv is None else argv
+    if any(word != word.encode(errors="replace").decode() for word in given):
+        parser.error("expected UTF-8 text, which every result records its command in")
     arguments.overrides = _nest(arguments.settings)
     return arguments
 
@@ -103,8 +109,8 @@ def _setting(text: str) -> tuple[list[str], Any]:
     if not (key and equals):
         raise argparse.ArgumentTypeError(f"expected KEY=VALUE, got {text!r}")
     try:
-        return key.split("."), json.loads(value)
-    except json.JSONDecodeError:
+        return key.split("."), parse_json(value, key)
+    except UserError:  # a text needs no quotes
         return key.split("."), value
 
 
@@ -118,3 +124,36 @@ def _nest(settings: list[tuple[list[str], Any]]) -> dict[str, Any]:
             inner = inner[part]
         inner[path[-1]] = value
     return nested
+
+
+def check_output(path: Path) -> Path:
+    """The folder that --output names, tried by writing into it, so that no run is made whose result has no place.
+
+    Returns:
+        the folder, absolute; its runs/ is there afterwards.
+
+    Raises:
+        UserError: it cannot be made, or not be written to.
+    """
+    home = os.path.expanduser(path)
+    if home.startswith("~"):
+        raise UserError(f"--output: {path}: there is no such user; name a folder, or ./{path} if it is called so")
+    try:
+        folder = Path(os.path.realpath(home))
+        for part in ("runs", "results"):
+            _try_to_write(folder / part, make=part == "runs")  # a modified run has no results/
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or one_line(error)
+        raise UserError(f"--output: {path}: cannot be written to ({reason}); name a folder that can be") from None
+    return folder
+
+
+def _try_to_write(folder: Path, make: bool) -> None:
+    if make:
+        folder.mkdir(parents=True, exist_ok=True)
+    elif not os.path.lexists(folder):
+        return
+    # The name is as long as the longest of a run's own paths; the text finds a disk that is full.
+    with tempfile.NamedTemporaryFile(prefix="x" * 200, dir=folder) as file:
+        file.write(b"x" * 4096)
+        file.flush()

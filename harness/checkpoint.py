@@ -12,9 +12,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from harness.adapter_config import one_line
-from harness.errors import UserError
-from harness.experiment import display_path
+from harness.errors import UserError, one_line
+from harness.files import display_path
 
 log = logging.getLogger("run")
 _REMEDY = "run without --resume to begin anew"

@@ -1,13 +1,18 @@
-"""Which device a run uses, and how to tell that its memory is used up."""
+"""Which device a run uses, what it is, and how to tell that its memory is used up."""
 
 import logging
+import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
+from typing import Any
 
+import psutil
 import torch
 
-from harness.errors import UserError
+from harness.errors import UserError, one_line
+from harness.result.provenance import cpu_slug, processor, slug
 
 log = logging.getLogger("run")
 
@@ -48,12 +53,16 @@ def choose_device(name: str | None, touch: bool = True) -> torch.device:
         UserError: there is no such device, or it cannot be used.
     """
     try:
-        device = torch.device(name) if name else torch.accelerator.current_accelerator(check_available=True)
+        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        device = torch.device(name) if name else accelerator or torch.device("cpu")
         if touch:
-            torch.empty(1, device=device or "cpu")
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f"--device: {name} cannot be used here: {str(error).splitlines()[0]}") from None
-    device = device or torch.device("cpu")
+            torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, ImportError) as error:
+        reason = one_line(error).partition(". ")[0]
+        raise UserError(f"--device: {name} cannot be used here: {reason}") from None
+    kinds = ["cpu", *([accelerator.type] if accelerator else [])]
+    if device.type not in kinds:  # meta can be allocated on, and holds nothing
+        raise UserError(f"--device: {name} cannot be used here: expected {' or '.join(kinds)}")
     if device.index is not None and device.type != "cpu":
         torch.accelerator.set_device_index(device.index)  # synchronization and events act on the current device
     return device
@@ -80,3 +89,47 @@ def null_without_memory(figure: str) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         log.warning("%s: not enough memory to measure it; it stays null", figure)
+
+
+def accelerator_name(device: torch.device) -> str | None:
+    """The accelerator's own name, None for the CPU."""
+    if device.type == "cpu":
+        return None
+    if device.type == "mps":
+        return f"Apple {platform.machine()}"
+    return getattr(torch, device.type).get_device_name(device)
+
+
+def hardware(device: torch.device) -> dict[str, Any]:
+    """What a run runs on; memory in bytes. `slug` names the results folder."""
+    name, cpu = accelerator_name(device), processor()
+    total = torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else None
+    return {
+        "slug": slug(name) if name else cpu_slug(cpu["name"]),
+        "device": device.type,
+        "accelerator": name,
+        "accelerator_memory": total,
+        "cpu": cpu["name"],
+        **{f"cpu_{key}": cpu[key] for key in ("family", "model", "stepping")},
+        "cpu_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "memory": psutil.virtual_memory().total,
+    }
+
+
+def system_info(device: torch.device) -> dict[str, str]:
+    """The operating system and the accelerator, in the layout of the published results."""
+    uname = platform.uname()
+    return {
+        "system": uname.system,
+        "release": uname.release,
+        "version": uname.version,
+        "machine": uname.machine,
+        "processor": uname.processor,
+        "accelerator": accelerator_name(device) or "N/A",
+    }
+
+
+def pytorch_info() -> str:
+    """How torch was built."""
+    return torch.__config__.show()

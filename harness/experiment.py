@@ -1,16 +1,15 @@
 """Finding an experiment folder and reading what it says."""
 
-import json
-import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UserError, did_you_mean
-from harness.overlay import Layer, build_params
+from harness.errors import UserError, brief, did_you_mean
+from harness.files import ROOT, display_path, named, read_json
+from harness.overlay import Layer, build_params, origin
 from harness.params import TrainingParams
 
-ROOT = Path(__file__).resolve().parent.parent
 CONTENT = "method_comparison"
 
 
@@ -40,16 +39,9 @@ class Experiment:
         """Path from the root, for messages."""
         return f"{display_path(self.folder)}/adapter_config.json"
 
-    @property
-    def params_path(self) -> str:
-        """Path of training_params.json from the root, for messages."""
-        return f"{display_path(self.folder)}/training_params.json"
-
-
-def display_path(path: Path) -> str:
-    """The path from the checkout's root where it lies inside, else as it is."""
-    path = path.resolve()
-    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else str(path)
+    def origin(self, key: str) -> str:
+        """What messages about a parameter call the place that its value comes from: a file, or the command line."""
+        return origin(self.layers, key)
 
 
 def find_experiment(text: str, root: Path = ROOT) -> Path:
@@ -58,11 +50,11 @@ def find_experiment(text: str, root: Path = ROOT) -> Path:
     Raises:
         UserError: no such folder, several, or one that lies outside <root>/method_comparison.
     """
-    given = Path(text).expanduser()
+    given = Path(os.path.expanduser(text))  # leaves the ~ of an unknown user as it is
     tasks = sorted(path for path in (root / CONTENT).iterdir() if path.is_dir())
     candidates = [given] if given.is_absolute() else [Path.cwd() / given, root / given]
     candidates += [] if given.is_absolute() else [task / given for task in tasks]
-    found = sorted({path.resolve() for path in candidates if path.is_dir()})
+    found = sorted({path.resolve() for path in candidates if os.path.isdir(path)})  # False for an impossible name too
     if not found:
         raise UserError(f"{text}: no such experiment folder; {_nearest(text, root)}")
     inside = [path for path in found if _is_experiment(path, root)]
@@ -90,54 +82,13 @@ def _nearest(text: str, root: Path) -> str:
     return did_you_mean("/".join(Path(text).parts[-3:]), known)
 
 
-def read_json(path: Path) -> Any:
-    """Parses one JSON file of the checkout; duplicate keys and links that lead out of it are errors.
-
-    Raises:
-        UserError: names the file, the line and what is wrong.
-    """
-    where = display_path(path.parent) + "/" + path.name
-    if not path.resolve().is_relative_to(path.parent.resolve()):
-        raise UserError(f"{where}: is a link that leads out of its folder; replace it by the file itself")
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for key, value in pairs:
-            if key in found:
-                raise UserError(f"{where}: {key}: given twice; keep one")
-            found[key] = value
-        return found
-
-    try:
-        hooks = {"object_pairs_hook": unique, "parse_constant": _no_constant, "parse_float": _finite}
-        content = json.loads(path.read_text(encoding="utf-8"), **hooks)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{where}: line {error.lineno}, column {error.colno}: not JSON: {error.msg}") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{where}: not JSON: {error}; save it as plain UTF-8 JSON") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{where}: expected one JSON object {{…}}, got {type(content).__name__}")
-    return content
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text} is too large for a number")
-    return value
-
-
 def read_experiment(
     folder: Path,
     overrides: dict[str, Any] | None = None,
     seed: int | None = None,
     checkpoint_minutes: float | None = None,
 ) -> Experiment:
-    """Reads and validates an experiment: defaults ← profile ← experiment ← command line.
+    """Reads and validates an experiment: defaults ← preset ← experiment ← command line.
 
     Args:
         folder: as `find_experiment` returns it.
@@ -166,37 +117,43 @@ def read_experiment(
 
 
 def parameter_layers(folder: Path) -> list[Layer]:
-    """The task's defaults, the profile where the folder names one, and the folder's own parameters."""
+    """The task's defaults, the preset where the folder names one, and the folder's own parameters."""
     task_folder = folder.parents[2]
     layers = [_layer(task_folder / "default_training_params.json")]
     own_file = folder / "training_params.json"
-    own = _layer(own_file) if own_file.is_file() else Layer(display_path(folder) + "/training_params.json", {})
-    profile = own.values.get("profile")
-    if profile is not None:
-        layers.append(profile_layer(task_folder, profile, own.name))
+    own = _layer(own_file) if os.path.lexists(own_file) else Layer(f"{display_path(folder)}/{own_file.name}", {})
+    preset = own.values.get("profile")
+    if preset is not None:
+        layers.append(preset_layer(task_folder, preset, own.name))
     layers.append(Layer(own.name, {key: value for key, value in own.values.items() if key != "profile"}))
     return layers
 
 
-def profile_layer(task_folder: Path, profile: Any, asked_by: str) -> Layer:
-    """The set of parameters profiles/<profile>.json beside a task's defaults."""
-    known = {path.stem: path for path in (task_folder / "profiles").glob("*.json")}
-    if not isinstance(profile, str) or profile not in known:
-        raise UserError(f"{asked_by}: profile: unknown {profile!r}; {did_you_mean(str(profile), known)}")
-    return _layer(known[profile])
+def preset_layer(task_folder: Path, preset: Any, asked_by: str) -> Layer:
+    """The set of parameters presets/<preset>.json beside a task's defaults.
+
+    Experiments ask for it with the key "profile", which has nothing to do with run.py's --profile.
+    """
+    known = {path.stem: path for path in (task_folder / "presets").glob("*.json")}
+    if not isinstance(preset, str) or preset not in known:
+        raise UserError(
+            f"{asked_by}: profile: unknown {brief(preset)}, no preset of {display_path(task_folder)}/presets; "
+            f"{did_you_mean(str(preset), known)}"
+        )
+    return _layer(known[preset])
 
 
 def _layer(path: Path) -> Layer:
-    if not path.is_file():
-        raise UserError(f"{display_path(path.parent)}/{path.name}: missing; every task needs it")
-    return Layer(f"{display_path(path.parent)}/{path.name}", read_json(path))
+    return Layer(named(path), read_json(path))
 
 
 def _read_adapter_config(folder: Path, params: TrainingParams) -> dict[str, Any] | None:
     path = folder / "adapter_config.json"
-    where = f"{display_path(folder)}/adapter_config.json"
-    if params.full_finetuning and path.exists():
-        raise UserError(f"{where}: full fine-tuning has no adapter; delete this file or the key full_finetuning")
-    if not params.full_finetuning and not path.exists():
-        raise UserError(f'{where}: missing; add a PEFT config, or say "full_finetuning": true in training_params.json')
-    return read_json(path) if path.exists() else None
+    there = os.path.lexists(path)  # also where it is no file: read_json says so
+    if params.full_finetuning and there:
+        raise UserError(f"{named(path)}: full fine-tuning has no adapter; delete this file or the key full_finetuning")
+    if not params.full_finetuning and not there:
+        raise UserError(
+            f'{named(path)}: missing; add a PEFT config, or say "full_finetuning": true in training_params.json'
+        )
+    return read_json(path) if there else None

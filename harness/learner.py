@@ -1,6 +1,7 @@
 """What training moves, and how a resumed run gets it back: weights, optimizer, schedule, scaler, generators."""
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import numpy
@@ -20,7 +21,7 @@ class Learner:
     Args:
         model: what is trainable in it is trained, though an optimizer may freeze a part.
         params: of the run.
-        where: the file that messages about the optimizer name.
+        origin: what messages call the place that a parameter comes from.
         steps: of the whole run.
         device: of the model.
 
@@ -28,11 +29,13 @@ class Learner:
         UserError: the optimizer refuses its arguments.
     """
 
-    def __init__(self, model: nn.Module, params: TrainingParams, where: str, steps: int, device: torch.device) -> None:
+    def __init__(
+        self, model: nn.Module, params: TrainingParams, origin: Callable[[str], str], steps: int, device: torch.device
+    ) -> None:
         trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
         self.model, self.device = model, device
         self._moving = sorted(trained | {name for name, _ in model.named_buffers()})
-        self.optimizer = optimizers.build_optimizer(model, params, where)
+        self.optimizer = optimizers.build_optimizer(model, params, origin)
         self.scheduler = optimizers.build_scheduler(self.optimizer, params, steps)
         self.scaler = torch.amp.GradScaler(device.type, enabled=params.dtype == "float16")
         self._tuner = getattr(model, "base_model", None)

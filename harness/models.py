@@ -4,6 +4,7 @@ import logging
 import os
 import pickle
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,13 @@ from huggingface_hub.utils import enable_progress_bars
 from peft.utils import prepare_model_for_kbit_training
 from transformers import BitsAndBytesConfig, PretrainedConfig, PreTrainedModel
 
-from harness.adapter_config import one_line
 from harness.architecture import EMBEDDED
 from harness.devices import notice_out_of_memory
-from harness.errors import UserError, did_you_mean
+from harness.errors import UserError, did_you_mean, one_line
 from harness.params import TrainingParams
 
 log = logging.getLogger("run")
+Origin = Callable[[str], str]  # what messages call the place that a parameter comes from
 # Of PEFT about transformers' or its own inner workings; nothing that a user of the harness could change.
 LIBRARY_WARNINGS = (
     "The PEFT config's `base_model_name_or_path` was renamed",
@@ -32,7 +33,7 @@ os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"  # transformers would ask a s
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
-def location(params: TrainingParams, where: str) -> tuple[str, dict[str, Any]]:
+def location(params: TrainingParams, origin: Origin) -> tuple[str, dict[str, Any]]:
     """What from_pretrained is given: a folder of the project or a hub name, and the arguments that pin it.
 
     Raises:
@@ -41,25 +42,26 @@ def location(params: TrainingParams, where: str) -> tuple[str, dict[str, Any]]:
     if params.is_embedded_model:
         known = {f"embedded/{path.parent.name}": path.parent for path in EMBEDDED.glob("*/config.json")}
         if params.model_id not in known:
-            raise UserError(f"{where}: model_id: unknown {params.model_id!r}; {did_you_mean(params.model_id, known)}")
+            remedy = did_you_mean(params.model_id, known)
+            raise UserError(f"{origin('model_id')}: model_id: unknown {params.model_id!r}; {remedy}")
         return str(known[params.model_id]), {"local_files_only": True}
     if Path(params.model_id).exists():
         raise UserError(
-            f"{where}: model_id: a local folder {params.model_id} would be loaded instead of the hub's; "
+            f"{origin('model_id')}: model_id: a local folder {params.model_id} would be loaded instead of the hub's; "
             "start from another working directory"
         )
     return params.model_id, {"revision": params.model_revision}
 
 
 def load_weights(
-    auto_class: type, config: PretrainedConfig, params: TrainingParams, device: torch.device, where: str
+    auto_class: type, config: PretrainedConfig, params: TrainingParams, device: torch.device, origin: Origin
 ) -> PreTrainedModel:
     """Loads the base model of `params` in its dtype onto the device.
 
     Raises:
         UserError: a .bin file with more than weights in it, or an attention kernel that is not to be had here.
     """
-    name, pinned = location(params, where)
+    name, pinned = location(params, origin)
     try:
         with notice_out_of_memory(device):
             return auto_class.from_pretrained(
@@ -78,11 +80,11 @@ def load_weights(
             "use a revision that has safetensors"
         ) from None
     except (ImportError, ValueError) as error:
-        raise _without_kernel(error, params, where) from error
+        raise _without_kernel(error, params, origin) from error
 
 
 def random_weights(
-    auto_class: type, config: PretrainedConfig, params: TrainingParams, device: torch.device, where: str
+    auto_class: type, config: PretrainedConfig, params: TrainingParams, device: torch.device, origin: Origin
 ) -> PreTrainedModel:
     """The same model with random weights, through the same quantization as a real one; nothing is downloaded."""
     arguments = _build_arguments(params, device)
@@ -91,7 +93,7 @@ def random_weights(
         with device if quantization is None else torch.device("cpu"):  # it need not hold what is to be packed
             model = auto_class.from_config(config, **arguments)
     except (ImportError, ValueError) as error:
-        raise _without_kernel(error, params, where) from error
+        raise _without_kernel(error, params, origin) from error
     if quantization is not None:
         with notice_out_of_memory(device):
             model = type(model).from_pretrained(
@@ -112,12 +114,13 @@ def _build_arguments(params: TrainingParams, device: torch.device) -> dict[str, 
     }
 
 
-def _without_kernel(error: Exception, params: TrainingParams, where: str) -> Exception:
+def _without_kernel(error: Exception, params: TrainingParams, origin: Origin) -> Exception:
     """What transformers says of an attention kernel that is not installed or does not fit, as one line."""
     wanted = params.attn_implementation
     if wanted is None or not ("attention" in str(error).lower() or "attn" in str(error).lower()):
         return error
-    return UserError(f"{where}: attn_implementation: {wanted} cannot be used here: {one_line(error)[:150]}; use sdpa")
+    named = f"{origin('attn_implementation')}: attn_implementation"
+    return UserError(f"{named}: {wanted} cannot be used here: {one_line(error)[:150]}; use sdpa")
 
 
 def prepare_base_model(model: PreTrainedModel, params: TrainingParams, device: torch.device) -> PreTrainedModel:

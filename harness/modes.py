@@ -12,14 +12,14 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel
 
-from harness.adapter_config import Adapter, read_adapter
+from harness.adapter_config import Adapter
+from harness.devices import hardware
 from harness.experiment import Experiment, display_path
 from harness.hub import hub_errors, look_up
 from harness.overlay import Layer, build_params
 from harness.plan import Plan
 from harness.record import Record, new_record, recording
 from harness.rehearsal import ROWS, check_architecture, rehearsal_of
-from harness.result.provenance import hardware
 from harness.result.schema import EXIT_CODES, Status
 from harness.task import Splits, Task, load_splits
 from harness.workloads import Workload, find_workload
@@ -58,7 +58,7 @@ def load_real(record: Record, task: Task, workload: type[Workload]) -> tuple[Spl
     with record.memory.phase("load"):
         splits = load_splits(task, params.data_source, record.plan.subset)
         with hub_errors(params.model_id, params.model_revision, "model"):
-            loaded, base = workload.load(params, record.device, record.plan.experiment.params_path)
+            loaded, base = workload.load(params, record.device, record.plan.experiment.origin)
     return splits, loaded, base
 
 
@@ -78,7 +78,7 @@ def load_profile(record: Record, task: Task, workload: type[Workload]) -> tuple[
     params = record.params
     splits = workload.random_splits(task, record.plan.subset, params)
     with record.memory.phase("load"):
-        loaded, base = workload.build(params, record.device, record.plan.experiment.params_path)
+        loaded, base = workload.build(params, record.device, record.plan.experiment.origin)
     return splits, loaded, base
 
 
@@ -120,7 +120,7 @@ def rehearse(
         print(f"{model_id}: {trainable:,} of {total:,} parameters would be trained ({100 * trainable / total:.3g} %)")
     shortened, changes = rehearsal_of(experiment)
     print("rehearsing on the embedded model; changed for that:", *changes, sep="\n  ")
-    adapted, device = read_adapter(shortened), torch.device("cpu")
+    adapted, device = Adapter.of(shortened), torch.device("cpu")
     for subset in subsets:
         with tempfile.TemporaryDirectory() as folder:
             record = new_record(Plan(shortened, subset, output=Path(folder)), task, device, hardware(device))

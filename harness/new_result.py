@@ -7,6 +7,7 @@ import peft
 import torch
 
 from harness.architecture import EMBEDDED
+from harness.devices import pytorch_info, system_info
 from harness.experiment import ROOT, Experiment
 from harness.plan import Plan
 from harness.result import provenance, schema
@@ -33,8 +34,8 @@ def new_result(plan: Plan, task: Task, device: torch.device, hardware: dict[str,
         meta_info=schema.MetaInfo(
             dataset_info={dataset.repo_id: schema.RepoInfo(sha=dataset.revision) for dataset in datasets},
             package_info=provenance.package_info(),
-            system_info=provenance.system_info(device),
-            pytorch_info=provenance.pytorch_info(),
+            system_info=system_info(device),
+            pytorch_info=pytorch_info(),
         ),
         task=schema.TaskInfo(
             name=experiment.task,

@@ -2,16 +2,19 @@
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from harness.errors import UserError, did_you_mean
+from harness.devices import is_out_of_memory
+from harness.errors import UserError, brief, did_you_mean, one_line
 from harness.params import TrainingParams
 
+Origin = Callable[[str], str]
 _TORCH = {
     name: cls
     for name, cls in vars(torch.optim).items()
@@ -31,27 +34,47 @@ def optimizer_names() -> list[str]:
     return sorted((set(_TORCH) - set(_UNSUITABLE)) | set(BITSANDBYTES) | set(PEFT))
 
 
-def check_optimizer(params: TrainingParams, where: str) -> None:
-    """Checks optimizer_type and the names in optimizer_kwargs against the optimizer's own signature.
+def check_optimizer(params: TrainingParams, origin: Origin) -> None:
+    """Checks optimizer_type and optimizer_kwargs, by making the optimizer of one number where that needs no model.
 
     Args:
         params: of the run.
-        where: the file to name in messages.
+        origin: what messages call the place that a parameter comes from.
 
     Raises:
-        UserError: unknown optimizer, unsuitable optimizer, unknown argument.
+        UserError: unknown optimizer, unsuitable optimizer, unknown argument, arguments that the optimizer refuses.
     """
-    name = params.optimizer_type
+    name, kind = params.optimizer_type, f"{origin('optimizer_type')}: optimizer_type"
     if name in _UNSUITABLE:
-        raise UserError(f"{where}: optimizer_type: {name} {_UNSUITABLE[name]}; use AdamW")
+        raise UserError(f"{kind}: {name} {_UNSUITABLE[name]}; use AdamW")
     if name not in optimizer_names():
-        raise UserError(f"{where}: optimizer_type: unknown {name!r}; {did_you_mean(name, optimizer_names())}")
+        raise UserError(f"{kind}: unknown {brief(name)}; {did_you_mean(name, optimizer_names())}")
     valid = _argument_names(name)
     for key in params.optimizer_kwargs:
         if key not in valid:
-            raise UserError(f"{where}: optimizer_kwargs.{key}: unknown argument of {name}; {did_you_mean(key, valid)}")
+            named = f"{origin(f'optimizer_kwargs.{key}')}: optimizer_kwargs.{key}"
+            raise UserError(f"{named}: unknown argument of {name}; {did_you_mean(key, valid)}")
     if name in PEFT and params.full_finetuning:
-        raise UserError(f"{where}: optimizer_type: {name} is made for LoRA, not for full fine-tuning; use AdamW")
+        raise UserError(f"{kind}: {name} is made for LoRA, not for full fine-tuning; use AdamW")
+    if name not in PEFT:
+        with _refusals(params, origin):
+            _construct(nn.LayerNorm(1), name, _arguments(params))
+
+
+def _arguments(params: TrainingParams) -> dict[str, Any]:
+    """optimizer_kwargs, with tuples for JSON's lists."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in params.optimizer_kwargs.items()}
+
+
+@contextmanager
+def _refusals(params: TrainingParams, origin: Origin) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
+        named = f"{origin('optimizer_kwargs')}: optimizer_kwargs"
+        raise UserError(f"{named}: {params.optimizer_type} refuses them: {one_line(error)}") from None
 
 
 def _argument_names(name: str) -> set[str]:
@@ -59,7 +82,8 @@ def _argument_names(name: str) -> set[str]:
         base = set() if name == "LoraFA" else _argument_names("AdamW")
         return base | {"lr", *PEFT[name]}
     cls = _TORCH.get(name) or _bitsandbytes(name)
-    return set(inspect.signature(cls).parameters) - {"params", "self"}
+    # Those last two are for CUDA graphs and for gradients through the optimizer, which no run has.
+    return set(inspect.signature(cls).parameters) - {"params", "self", "capturable", "differentiable"}
 
 
 def _bitsandbytes(name: str) -> type[torch.optim.Optimizer]:
@@ -68,27 +92,23 @@ def _bitsandbytes(name: str) -> type[torch.optim.Optimizer]:
     return getattr(bitsandbytes.optim, name)
 
 
-def build_optimizer(model: nn.Module, params: TrainingParams, where: str) -> torch.optim.Optimizer:
-    """The optimizer over the model's trainable parameters.
+def build_optimizer(model: nn.Module, params: TrainingParams, origin: Origin) -> torch.optim.Optimizer:
+    """The optimizer over the model's trainable parameters; `origin` as in `check_optimizer`.
 
     Raises:
         UserError: the optimizer refuses its arguments, or needs a LoRA model and has another.
     """
-    kwargs = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in params.optimizer_kwargs.items()
-    }
+    kind = f"{origin('optimizer_type')}: optimizer_type"
     device = next(model.parameters()).device.type
     if params.optimizer_type.startswith("Paged") and device not in ("cuda", "xpu"):
         raise UserError(
-            f"{where}: optimizer_type: {params.optimizer_type} needs a CUDA or XPU device, not {device}; "
+            f"{kind}: {params.optimizer_type} needs a CUDA or XPU device, not {device}; "
             f"use {params.optimizer_type.removeprefix('Paged')}"
         )
     if params.optimizer_type in PEFT and model.peft_config["default"].peft_type != "LORA":
-        raise UserError(f"{where}: optimizer_type: {params.optimizer_type} is made for LoRA; use AdamW")
-    try:
-        return _construct(model, params.optimizer_type, kwargs)
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
-        raise UserError(f"{where}: optimizer_kwargs: {params.optimizer_type} refuses them: {error}") from None
+        raise UserError(f"{kind}: {params.optimizer_type} is made for LoRA; use AdamW")
+    with _refusals(params, origin):
+        return _construct(model, params.optimizer_type, _arguments(params))
 
 
 def _construct(model: nn.Module, name: str, kwargs: dict[str, Any]) -> torch.optim.Optimizer:

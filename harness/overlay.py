@@ -1,4 +1,4 @@
-"""Parameters come in layers: task defaults ← profile ← experiment ← command line, merged deeply, blamed precisely."""
+"""Parameters come in layers: task defaults ← preset ← experiment ← command line, merged deeply, blamed precisely."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from harness.errors import UserError, did_you_mean
+from harness.errors import UserError, brief, did_you_mean
 from harness.params import GenerationKwargs, TrainingParams
 
 # Setting one of these says that the value a lower layer gave to the others no longer applies: a revision belongs to
@@ -33,8 +33,13 @@ class Layer:
     name: str
     values: dict[str, Any]
 
+    @property
+    def is_file(self) -> bool:
+        """Whether the values stand in a file, not on the command line or in code."""
+        return self.name.endswith(".json")
 
-def merge(layers: list[Layer]) -> dict[str, Any]:
+
+def merge(layers: Sequence[Layer]) -> dict[str, Any]:
     """Merges nested dictionaries deeply, later layers over earlier ones; see SUPERSEDES for what falls away."""
     merged: dict[str, Any] = {}
     for layer in layers:
@@ -55,7 +60,7 @@ def _deep_merge(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def build_params(layers: list[Layer]) -> TrainingParams:
+def build_params(layers: Sequence[Layer]) -> TrainingParams:
     """Merges and validates.
 
     Raises:
@@ -68,17 +73,18 @@ def build_params(layers: list[Layer]) -> TrainingParams:
         raise UserError(_explain(error.errors()[0], layers)) from None
 
 
-def _explain(problem: dict[str, Any], layers: list[Layer]) -> str:
+def _explain(problem: dict[str, Any], layers: Sequence[Layer]) -> str:
     path = [str(part) for part in problem["loc"]]
     message = problem["msg"].removeprefix("Value error, ")
     if not path:  # a combination: its message starts with the key
         key, _, rest = message.partition(": ")
         involved = re.findall(r"[a-z_]+", message.replace("full fine-tuning", "full_finetuning"))
-        origins = [_origin([name], layers) for name in involved if name in TrainingParams.model_fields]
-        order = [layer.name for layer in layers]
-        return f"{max(origins, key=order.index)}: {key}: {rest}"
+        known = [name for name in involved if name in TrainingParams.model_fields]
+        return f"{origin(layers, *known)}: {key}: {rest}"
     path = path[:2] if path[0] in ("generation_kwargs", "optimizer_kwargs") else path[:1]
-    where = f"{_origin(path, layers)}: {'.'.join(path)}"
+    where = f"{_origin(layers, path)}: {'.'.join(path)}"
+    if path == ["profile"]:
+        return f"{where}: only an experiment's own training_params.json names a preset; give its values one by one"
     if problem["type"] == "extra_forbidden":
         model = GenerationKwargs if len(path) == 2 else TrainingParams
         nested = NESTED.get(path[0])
@@ -86,7 +92,7 @@ def _explain(problem: dict[str, Any], layers: list[Layer]) -> str:
         return f"{where}: unknown key; {remedy}"
     if problem["type"] == "missing":
         return f"{where}: missing; add it ({_description(path)})"
-    return f"{where}: {message[0].lower()}{message[1:]}, got {problem['input']!r} ({_description(path)})"
+    return f"{where}: {message[0].lower()}{message[1:]}, got {brief(problem['input'])} ({_description(path)})"
 
 
 def _description(path: list[str]) -> str:
@@ -95,21 +101,33 @@ def _description(path: list[str]) -> str:
     return field.description
 
 
-def _origin(path: list[str], layers: list[Layer]) -> str:
-    """The uppermost layer that sets the key or supersedes it; where none does, the uppermost one, which should."""
-    superseding = {key for key, superseded in SUPERSEDES.items() if path[0] in superseded}
+def origin(layers: Sequence[Layer], *keys: str) -> str:
+    """Name of the layer that is to be told when something is wrong with the value of a parameter.
+
+    Args:
+        layers: the sources of the parameters, lowest first.
+        keys: parameters, nested ones with a dot ("optimizer_kwargs.lr"); several where their combination is wrong.
+
+    Returns:
+        the uppermost layer that sets one of them or supersedes it; where none does, the uppermost file, which should.
+    """
+    return _origin(layers, *(key.split(".") for key in keys))
+
+
+def _origin(layers: Sequence[Layer], *paths: list[str]) -> str:
     for layer in reversed(layers):
-        values: Any = layer.values
-        for part in path:
-            values = values.get(part, _ABSENT) if isinstance(values, dict) else _ABSENT
-        if values is not _ABSENT or superseding & layer.values.keys():
+        if any(_decides(layer, path) for path in paths):
             return layer.name
-    return layers[-1].name
+    files = [layer for layer in layers if layer.is_file]
+    return (files or layers)[-1].name
+
+
+def _decides(layer: Layer, path: list[str]) -> bool:
+    superseding = {key for key, superseded in SUPERSEDES.items() if path[0] in superseded}
+    values: Any = layer.values
+    for part in path:
+        values = values.get(part, _ABSENT) if isinstance(values, dict) else _ABSENT
+    return values is not _ABSENT or bool(superseding & layer.values.keys())
 
 
 _ABSENT = object()
-
-
-def origin(layers: Sequence[Layer], key: str) -> str:
-    """What messages call the place that a parameter comes from."""
-    return _origin([key], list(layers))

@@ -5,8 +5,8 @@ the run will meet, whose slug is part of a result's path.
 """
 
 import json
+import math
 import shlex
-import statistics
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,8 +17,10 @@ from typing import Any
 from harness.errors import UserError
 from harness.experiment import ROOT, Experiment, display_path
 from harness.result.provenance import fingerprint
-from harness.result.schema import EXIT_CODES, Result
-from harness.result.store import file_name, read_result, result_path
+from harness.result.read import Record, read_results
+from harness.result.schema import EXIT_CODES
+from harness.result.store import file_name, result_path
+from harness.result.subsets import mean_over_subsets
 
 
 @dataclass(frozen=True)
@@ -52,13 +54,14 @@ class Plan:
         """Where the result of this run on hardware of that slug belongs."""
         return result_path(self.output, self.experiment.task, hardware, self.name, self.profile)
 
-    def result(self, hardware: str) -> Result | None:
-        """The result at hand: in results/; of a modified run the newest in runs/ that was modified alike."""
-        if not self.is_modified:
-            path = self.result_path(hardware)
-            return read_result(path) if path.exists() else None
+    def result(self, hardware: str) -> Record | None:
+        """The result at hand that can be read: in results/; of a modified run the newest in runs/ modified alike."""
         written = sorted(self.runs_folder.glob("*/result.json"), reverse=True)
-        return next((one for one in map(read_result, written) if one.overrides == self.experiment.overrides), None)
+        for path in written if self.is_modified else [self.result_path(hardware)]:
+            for record in read_results([path]).records:
+                if json.loads(record["overrides"]) == self.experiment.overrides:
+                    return record
+        return None
 
     @property
     def runs_folder(self) -> Path:
@@ -140,11 +143,11 @@ def run_each(plans: Sequence[Plan], todo: Sequence[Plan], hardware: str) -> int:
             break
     if len(plans) > 1 and not plans[0].profile:
         failed = [plan for index, plan in enumerate(todo) if index >= len(codes) or codes[index]]
-        print(mean_over_subsets(plans, failed, hardware))
+        print(_mean_line(plans, failed, hardware))
     return next((code for code in codes if code), 0)
 
 
-def mean_over_subsets(plans: Sequence[Plan], failed: Sequence[Plan], hardware: str) -> str:
+def _mean_line(plans: Sequence[Plan], failed: Sequence[Plan], hardware: str) -> str:
     """One line for the terminal: the mean score over subsets, or which of them have none.
 
     Args:
@@ -153,11 +156,11 @@ def mean_over_subsets(plans: Sequence[Plan], failed: Sequence[Plan], hardware: s
         hardware: slug of where they ran.
     """
     found = {plan.subset: None if plan in failed else plan.result(hardware) for plan in plans}
-    missing = [subset for subset, result in found.items() if result is None or result.quality.test_score is None]
+    missing = [subset for subset, result in found.items() if result is None or math.isnan(result["score"])]
     task = plans[0].experiment.task
     if missing:
         return f"{task}: no mean over subsets, {', '.join(missing)} did not succeed"
-    scores = [100 * result.quality.test_score for result in found.values()]
-    parts = ", ".join(f"{subset} {score:.1f}" for subset, score in zip(found, scores, strict=True))
-    metric = next(iter(found.values())).task.metric
-    return f"{task}: {statistics.fmean(scores):.1f} % {metric}, mean over subsets ({parts})"
+    mean = mean_over_subsets({subset: {result["seed"]: 100 * result["score"]} for subset, result in found.items()})
+    parts = ", ".join(f"{subset} {score:.1f}" for subset, score in mean.by_subset.items())
+    metric = next(iter(found.values()))["metric"]
+    return f"{task}: {mean.mean:.1f} % {metric}, mean over subsets ({parts})"

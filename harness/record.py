@@ -112,7 +112,7 @@ class Record:
         quality.test_score, quality.invalid_rate, quality.test_scores = scores.mean, scores.invalid_rate, scores.values
         quality.lengths = lengths
         quality.samples = [
-            schema.Sample(prompt=row.prompt, reference=row.reference, prediction=text, score=value)
+            schema.SampleAnswer(prompt=row.prompt, reference=row.reference, prediction=text, score=value)
             for row, text, value in list(zip(rows, texts, scores.values, strict=True))[:SHOWN]
         ]
         write_predictions(self.folder / "predictions.jsonl", rows, texts, scores.values)

@@ -13,7 +13,7 @@ from harness.adapter_config import Adapter
 from harness.architecture import EMBEDDED, architecture, meta_model, shrunken_model
 from harness.errors import UserError
 from harness.experiment import Experiment
-from harness.overlay import Layer, build_params, origin
+from harness.overlay import Layer, build_params
 from harness.workloads import Workload
 
 STEPS = 3
@@ -34,12 +34,12 @@ def check_architecture(
         UserError: the config does not fit the model, or the model's architecture does not ship.
     """
     params = experiment.params
-    config = architecture(params.model_id, origin(experiment.layers, "model_id"))
+    config = architecture(params.model_id, experiment.origin("model_id"))
     kind, task_type = workload.auto_class(config), workload.task_type(config)
     model = meta_model(kind, config)
     if adapter is None:
         return parameter_counts(model)
-    adapter.check_fits(name for name, _ in model.named_modules())
+    adapter.check_fits((name for name, _ in model.named_modules()), getattr(config, "vocab_size", None))
     try:
         return parameter_counts(wrap(model, adapter, params, task_type, on_meta=True))
     except (UserError, RuntimeError) as error:
@@ -60,7 +60,7 @@ def rehearsal_of(experiment: Experiment) -> tuple[Experiment, list[str]]:
         the experiment to run, and a line for each change.
     """
     params = experiment.params
-    real = architecture(params.model_id, origin(experiment.layers, "model_id"))
+    real = architecture(params.model_id, experiment.origin("model_id"))
     embedded_id, tiny = _embedded_twin(real)
     longest = tiny.n_positions if tiny.is_encoder_decoder else tiny.max_position_embeddings
     shortened = {

@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.checkpoint import Checkpoint
 from harness.errors import UserError
-from harness.experiment import ROOT, display_path
+from harness.files import ROOT, display_path
 from harness.learner import Learner
 from harness.measure.energy import joules
 from harness.measure.memory import Peak

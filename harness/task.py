@@ -1,15 +1,25 @@
 """What a dataset folder promises: method_comparison/<Task>/data.py gives text, rows and scores, never tokens."""
 
+import functools
 import hashlib
 import importlib.util
+import inspect
+import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from types import ModuleType
+from typing import Annotated, Any, Literal
 
-from harness.errors import UserError, did_you_mean
+from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
+from pydantic.dataclasses import dataclass as checked_dataclass
+
+from harness.errors import UserError, blame, brief, did_you_mean
+from harness.files import check_plain, display_path
 from harness.result.provenance import file_fingerprint
 
+Text = Annotated[str, Field(min_length=1)]
+Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Source = Literal["hub", "embedded"]
 
 
@@ -44,7 +54,7 @@ class Score:
 class Metric:
     """Name and direction of what `Score.value` averages to."""
 
-    name: str
+    name: Text
     higher_is_better: bool = True
 
 
@@ -52,8 +62,8 @@ class Metric:
 class HubDataset:
     """A pinned dataset of the hub: repository, configuration and commit."""
 
-    repo_id: str
-    revision: str
+    repo_id: Text
+    revision: Commit
     config: str | None = None
 
 
@@ -65,68 +75,129 @@ class TokenLengths:
     of a whole run. One row of a profile is that long, since the longest batch decides the peak of memory.
     """
 
-    prompt_median: float
-    prompt_spread: float
-    longest_prompt: int
-    target_median: float
-    target_spread: float
-    longest_target: int
+    prompt_median: PositiveFloat
+    prompt_spread: NonNegativeFloat
+    longest_prompt: PositiveInt
+    target_median: PositiveFloat
+    target_spread: NonNegativeFloat
+    longest_target: PositiveInt
 
 
-@dataclass(frozen=True)
+# A subset's name is part of file names, where "--" separates.
+Subset = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]+(-[A-Za-z0-9_.]+)*$")]
+CHECKED = ConfigDict(strict=True, allow_inf_nan=False, revalidate_instances="always")
+
+
+@checked_dataclass(frozen=True, kw_only=True, config=CHECKED)
 class Task:
-    """A task's data.py, with a default for everything that it may leave out."""
+    """What data.py defines, with the default of every name that it leaves out.
+
+    data.py spells constants in capitals: METRIC, DATASETS, SUBSETS, TOKEN_LENGTHS, WORKLOAD. It must define METRIC,
+    DATASETS, load_splits and score.
+    """
 
     name: str
-    path: Path
+    path: Path  # of data.py
     metric: Metric
-    datasets: dict[str, HubDataset]
+    datasets: dict[str, HubDataset]  # everything loaded from the hub, by a short name
+    # (source, subset): all three splits as text, from the hub, or "embedded", made by code without network; the subset
+    # is None for a task that has none
     load_splits: Callable[[Source, str | None], Splits]
+    # (prediction, reference): scores one decoded prediction, as the model wrote it, against a row's reference
     score: Callable[[str, str], Score]
-    subsets: tuple[str, ...] = ()
-    summarize: Callable[[Sequence[str], Sequence[str]], dict[str, float]] | None = None
-    token_lengths: dict[str | None, TokenLengths] = field(default_factory=dict)
-    workload: str = "text"
+    # (predictions, references): further figures of the whole test split, by name
+    summarize: Callable[[list[str], list[str]], dict[str, float]] | None = None
+    subsets: tuple[Subset, ...] = ()  # parts of the task, each with a run and a result of its own
+    # by subset, None for a task without any: lets --profile draw samples of the task's lengths
+    token_lengths: dict[str | None, TokenLengths] = Field(default_factory=dict)
+    workload: Text = "text"  # a module of harness/workloads
 
     @property
     def where(self) -> str:
-        """The path of data.py, for messages."""
-        return f"{self.path.parents[1].name}/{self.name}/data.py"
+        """The path of data.py from the root, for messages."""
+        return display_path(self.path)
 
     @property
     def fingerprint(self) -> str:
-        """Of the code that scores."""
+        """Of data.py, whose code scores."""
         return file_fingerprint(self.path)
 
 
+# What data.py calls each field of Task, with what messages say of it.
+NAMES = {
+    "METRIC": 'harness.task.Metric("accuracy"), for example',
+    "DATASETS": "a dictionary of harness.task.HubDataset by short names, each pinned to a commit; {} for none",
+    "SUBSETS": 'a tuple of different names without "--", such as ("easy", "hard")',
+    "TOKEN_LENGTHS": "a dictionary of harness.task.TokenLengths by subset, {None: …} for a task without any",
+    "WORKLOAD": 'the name of a kind of task, such as "text"',
+    "load_splits": "a function of (source, subset)",
+    "score": "a function of (prediction, reference)",
+    "summarize": "a function of (predictions, references)",
+}
+
+
 def load_task(task_folder: Path) -> Task:
-    """Imports a task's data.py and checks that it keeps the contract.
+    """What a task's data.py defines; the file is executed once in a process.
 
     Raises:
-        UserError: the file or one of the names it must define is missing.
+        UserError: the file is missing or cannot be executed, or one of its names is missing or not as promised.
     """
-    path = task_folder / "data.py"
-    where = f"{task_folder.parent.name}/{task_folder.name}/data.py"
-    if not path.is_file():
-        raise UserError(f"{where}: missing; a task folder needs it (see harness/task.py)")
-    spec = importlib.util.spec_from_file_location(f"{task_folder.name}_data", path)
+    return _load(task_folder.resolve() / "data.py")
+
+
+@functools.cache
+def _load(path: Path) -> Task:
+    check_plain(path)
+    where, module = display_path(path), _execute(path)
+    given = {name.lower(): getattr(module, name) for name in NAMES if hasattr(module, name)}
+    try:
+        task = Task(name=path.parent.name, path=path, **given)
+    except ValidationError as error:
+        raise UserError(_explain(error.errors()[0], where)) from None
+    for name in ("load_splits", "score", "summarize"):
+        function, expected = getattr(task, name), NAMES[name]
+        if function is not None and not _takes_two(function):
+            raise UserError(f"{where}: {name}: expected {expected}")
+    if len(set(task.subsets)) < len(task.subsets):
+        raise UserError(f"{where}: SUBSETS: expected {NAMES['SUBSETS']}, got {brief(task.subsets)}")
+    for subset in task.token_lengths:
+        if subset not in (task.subsets or (None,)):
+            raise UserError(f"{where}: TOKEN_LENGTHS: expected {NAMES['TOKEN_LENGTHS']}, got the key {subset!r}")
+    return task
+
+
+def _execute(path: Path) -> ModuleType:
+    where = display_path(path)
+    spec = importlib.util.spec_from_file_location(f"{path.parent.name}_data", path)
+    try:
+        code = spec.loader.get_code(spec.name)
+    except (SyntaxError, ValueError) as error:  # a file with null bytes is a ValueError
+        line = getattr(error, "lineno", None)
+        at = f"line {line}: " if line else ""
+        raise UserError(f"{where}: {at}not Python: {getattr(error, 'msg', error)}") from None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    for name in ("METRIC", "DATASETS", "load_splits", "score"):
-        if not hasattr(module, name):
-            raise UserError(f"{where}: {name}: missing; define it as harness/task.py describes")
-    subsets = getattr(module, "SUBSETS", ())
-    return Task(
-        task_folder.name,
-        path,
-        module.METRIC,
-        module.DATASETS,
-        module.load_splits if subsets else lambda source, subset: module.load_splits(source),
-        module.score,
-        subsets,
-        getattr(module, "summarize", None),
-        getattr(module, "TOKEN_LENGTHS", {}),
-    )
+    sys.modules[spec.name] = module  # dataclasses look for the module of their fields' types there
+    with blame(where, path):
+        exec(code, vars(module))
+    return module
+
+
+def _explain(problem: dict[str, Any], where: str) -> str:
+    field, *path = problem["loc"]
+    name = field.upper() if field.upper() in NAMES else field
+    if problem["type"] == "missing":
+        return f"{where}: {name}: missing; expected {NAMES[name]}"
+    inner = "".join(f"[{part!r}]" for part in path)
+    reason = problem["msg"].lower().removeprefix("input ")
+    return f"{where}: {name}: expected {NAMES[name]}; {name}{inner} {reason}, got {brief(problem['input'])}"
+
+
+def _takes_two(function: Callable) -> bool:
+    try:
+        inspect.signature(function).bind(None, None)
+    except (TypeError, ValueError):  # another number of arguments; built in, without any that are known
+        return False
+    return True
 
 
 def choose_subsets(task: Task, wanted: str | None, task_name: str) -> tuple[str | None, ...]:
@@ -135,11 +206,10 @@ def choose_subsets(task: Task, wanted: str | None, task_name: str) -> tuple[str 
     Raises:
         UserError: the task has no such subset.
     """
-    known = task.subsets
     if wanted is None:
-        return tuple(known) or (None,)
-    if wanted not in known:
-        remedy = did_you_mean(wanted, known) if known else "it has no subsets; leave --subset out"
+        return task.subsets or (None,)
+    if wanted not in task.subsets:
+        remedy = did_you_mean(wanted, task.subsets) if task.subsets else "it has no subsets; leave --subset out"
         raise UserError(f"--subset: {task_name} has no subset {wanted!r}; {remedy}")
     return (wanted,)
 
@@ -148,23 +218,17 @@ def load_splits(task: Task, source: Source, subset: str | None) -> Splits:
     """The splits of a task, or of one of its subsets, checked for what every later figure rests on.
 
     Raises:
-        UserError: a split is empty, holds something that is no Row, or shares a source item with another.
+        UserError: data.py fails; a split is empty or no list, holds something that is no Row of text, an empty prompt
+            among it, or shares a source item with another.
     """
-    splits = task.load_splits(source, subset)
     where = f"{task.where}: load_splits"
+    with blame(where, task.path):
+        splits = task.load_splits(source, subset)
     if not isinstance(splits, Splits):
         raise UserError(f"{where}: expected harness.task.Splits, got {type(splits).__name__}")
     sources = {}
-    for name in ("train", "valid", "test"):
-        rows = getattr(splits, name)
-        if not rows:
-            raise UserError(f"{where}: {name} is empty; every split needs rows")
-        wrong = [row for row in rows if not isinstance(row, Row)]
-        if wrong:
-            raise UserError(f"{where}: {name}: expected harness.task.Row objects, got {type(wrong[0]).__name__}")
-        fields = {field for row in rows for field, value in vars(row).items() if not isinstance(value, str)}
-        if fields:
-            raise UserError(f"{where}: {name}: expected text in every field of a Row; {min(fields)} is something else")
+    for name, rows in vars(splits).items():
+        _check_rows(rows, f"{where}: {name}")
         sources[name] = {row.source for row in rows}
     for one, other in (("train", "valid"), ("train", "test"), ("valid", "test")):
         shared = sources[one] & sources[other]
@@ -172,6 +236,22 @@ def load_splits(task: Task, source: Source, subset: str | None) -> Splits:
             raise UserError(f"{where}: {one} and {other} share {len(shared)} source items, such as "
                             f"{min(shared)[:60]!r}; leave them out of {one}")  # fmt: skip
     return splits
+
+
+def _check_rows(rows: Any, where: str) -> None:
+    if not isinstance(rows, list | tuple):
+        raise UserError(f"{where}: expected a list of harness.task.Row objects, got {type(rows).__name__}")
+    if not rows:
+        raise UserError(f"{where}: is empty; every split needs rows")
+    for row in rows:
+        if not isinstance(row, Row):
+            raise UserError(f"{where}: expected harness.task.Row objects, got {type(row).__name__}")
+        for field, value in vars(row).items():
+            if not isinstance(value, str):
+                kind = type(value).__name__
+                raise UserError(f"{where}: expected text in every field of a Row; {field} is {kind}, {brief(value)}")
+        if not row.prompt.strip():
+            raise UserError(f"{where}: a row has an empty prompt (target {brief(row.target)}); leave it out")
 
 
 def load_hub_split(dataset: HubDataset, split: str) -> Iterable[dict]:
@@ -207,7 +287,7 @@ def hold_out(rows: list[Row], test: Sequence[Row] = ()) -> tuple[list[Row], list
         train rows in their order, valid rows.
 
     Raises:
-        UserError: too few source items.
+        ValueError: too few source items.
     """
     tested, first_of = {row.source for row in test}, {}
     rows = [row for row in rows if row.source not in tested]
@@ -215,7 +295,7 @@ def hold_out(rows: list[Row], test: Sequence[Row] = ()) -> tuple[list[Row], list
         first_of.setdefault(row.source, row)
     size = min(max(len(first_of) // 10, 50), 1000)
     if len(first_of) <= size:
-        raise UserError(f"hold_out: {len(first_of)} source items are too few to hold {size} out; make more rows")
+        raise ValueError(f"{len(first_of)} source items are too few to hold {size} out; make more rows")
     held_out = sorted(first_of, key=_hash)[:size]
     excluded = set(held_out)
     return [row for row in rows if row.source not in excluded], [first_of[source] for source in held_out]

@@ -1,15 +1,15 @@
 """What the tests share: one torch thread each, small splits, and a way to run run.py inside the test's process."""
 
 import dataclasses
+import functools
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
-import torch
 
-import run
 from harness.arguments import parse_arguments
 from harness.experiment import ROOT, find_experiment
 from harness.task import Splits
@@ -24,23 +24,37 @@ os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start, since 
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
-    torch.set_num_threads(1)
+    """Of torch, where any test imports it: those of result/ and dashboard/ do not."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 @pytest.fixture
-def small_splits(monkeypatch):
+def quick_measurements(monkeypatch, request):
+    """What is measured beside training takes a fraction of its time, but where a test says that it is about that."""
+    if request.node.get_closest_marker("measured") is None:
+        monkeypatch.setattr("harness.measure.inference.ROUNDS", 1)
+        monkeypatch.setattr("harness.measure.inference.NEW_TOKENS", 4)
+        monkeypatch.setattr("harness.measure.forgetting.PARAGRAPHS", 8)
+
+
+@functools.cache
+def first_rows(load_splits, source, subset):
+    """The beginning of each split; made once in a process, since many tests run on the same rows."""
+    splits = load_splits(source, subset)
+    return Splits(splits.train[:200], splits.valid[:8], splits.test[:8])
+
+
+@pytest.fixture
+def small_splits(monkeypatch, quick_measurements):
     """Cuts every task's splits, so that a whole run takes seconds."""
+    import run
+
     load_task = run.load_task
 
     def load_small_task(folder):
         task = load_task(folder)
-        load_splits = task.load_splits
-
-        def load_small_splits(source, subset):
-            splits = load_splits(source, subset)
-            return Splits(splits.train[:200], splits.valid[:8], splits.test[:8])
-
-        return dataclasses.replace(task, load_splits=load_small_splits)
+        return dataclasses.replace(task, load_splits=functools.partial(first_rows, task.load_splits))
 
     monkeypatch.setattr(run, "load_task", load_small_task)
 
@@ -63,6 +77,7 @@ class Outcome:
 @pytest.fixture
 def run_main(tmp_path, small_splits):
     """Calls run.main in this process; results and runs go to a temporary folder, a new one for each call."""
+    import run
 
     def call(experiment=LORA, *arguments, fast=True, output=None) -> Outcome:
         output = output or tmp_path / f"output{len(list(tmp_path.glob('output*')))}"
@@ -78,7 +93,7 @@ def checkout(tmp_path, monkeypatch):
     root = tmp_path / "checkout"
     source = ROOT / "method_comparison" / "MetaMathQA"
     shutil.copytree(source, root / "method_comparison" / "MetaMathQA")
-    monkeypatch.setattr(run, "find_experiment", lambda text: find_experiment(text, root))
+    monkeypatch.setattr("run.find_experiment", lambda text: find_experiment(text, root))
     return root
 
 

@@ -12,11 +12,23 @@ from harness.experiment import ROOT
 # From the bottom up; a module may import from lower layers and from its own. A name stands for a module or a folder.
 LAYERS = [
     {"errors"},
+    {"files"},
     {"params"},
     {"overlay"},
     {"experiment"},
     {"arguments", "result"},
-    {"adapter_config", "devices", "hub", "batches", "merging", "precision", "optimizers", "architecture"},
+    {
+        "adapter_values",
+        "adapter_fit",
+        "adapter_config",
+        "devices",
+        "hub",
+        "batches",
+        "merging",
+        "precision",
+        "optimizers",
+        "architecture",
+    },
     {"task", "models", "adapter", "scoring", "rouge", "checkpoint", "learner"},
     {"text", "measure"},
     {"workloads"},
@@ -25,8 +37,8 @@ LAYERS = [
     {"modes"},
     {"run"},
 ]
-BESIDE = {"dashboard": {"result", "experiment", "params", "overlay", "errors", "dashboard"},
-          "app": {"dashboard", "result", "experiment", "errors"}}  # fmt: skip
+BESIDE = {"dashboard": {"result", "experiment", "params", "overlay", "errors", "files", "dashboard"},
+          "app": {"dashboard", "result", "experiment", "errors", "files"}}  # fmt: skip
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 
@@ -82,6 +94,22 @@ def test_the_dashboard_reads_through_result(module):
 def test_every_module_has_a_layer():
     tools = {"harness", "table", "compare", "profiles", "embedded"}  # command lines, and what only data.py files need
     assert {part(name) for name in modules()} - LEVEL.keys() - BESIDE.keys() <= tools
+
+
+def test_two_classes_never_share_a_name():
+    """Among what a run or a page is made of; the generators of the embedded models are read on their own."""
+    places = {}
+    for name, path in modules().items():
+        if part(name) != "embedded":
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ClassDef):
+                    places.setdefault(node.name, []).append(name)
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def test_no_module_shadows_the_standard_library():
+    names = {name.rsplit(".", 1)[-1] for name in modules() if not name.startswith("harness.embedded")}
+    assert not names & set(sys.stdlib_module_names)
 
 
 def test_result_and_dashboard_need_no_torch():

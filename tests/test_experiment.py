@@ -37,7 +37,15 @@ def test_ambiguous_names_list_the_candidates(tmp_path):
 
 
 def test_every_experiment_of_the_tree_is_found():
-    assert EXPERIMENT in all_experiments()
+    files = [
+        *ROOT.glob("method_comparison/**/adapter_config.json"),
+        *ROOT.glob("method_comparison/**/training_params.json"),
+    ]
+    folders = {path.parent for path in files}
+    assert EXPERIMENT in folders
+    assert all_experiments() == sorted(folders)
+    for folder in folders:
+        assert find_experiment(str(folder)) == folder
 
 
 def test_help_answers_in_under_a_second():

@@ -16,7 +16,7 @@ from hub import CREATED_AT, Hub, Repo, parquet_repo
 from safetensors.torch import save
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from harness.embedded.word_problems import make_problems
+from harness.embedded.text.word_problems import make_problems
 from harness.experiment import ROOT, read_experiment
 from harness.measure import forgetting
 from harness.result.schema import Result
@@ -51,7 +51,7 @@ def metamath() -> Repo:
     rows = [{"type": "GSM_Rephrased", "query": problem.question, "original_question": problem.question,
              "response": f"{problem.solution}\nThe answer is: {problem.answer}"}
             for problem in make_problems("train", 300)]  # fmt: skip
-    pinned = TASK.DATASETS["train"]
+    pinned = TASK.datasets["train"]
     return Repo("datasets", pinned.repo_id, pinned.revision,
                 {"MetaMathQA-395K.json": json.dumps(rows).encode(), "README.md": b"---\nlicense: mit\n---\n"})  # fmt: skip
 
@@ -69,7 +69,7 @@ def gsm8k() -> Repo:
     ) + "---\n"  # fmt: skip
     files = {f"{config}/{split}-00000-of-00001.parquet": buffer.getvalue()
              for config in ("main", "socratic") for split in ("train", "test")}  # fmt: skip
-    pinned = TASK.DATASETS["test"]
+    pinned = TASK.datasets["test"]
     return Repo("datasets", pinned.repo_id, pinned.revision, files | {"README.md": card.encode()})
 
 
@@ -124,7 +124,7 @@ def test_the_flagship_runs_unmodified_and_again_offline(hub, run_against):
     assert result.train_info.status == "success"
     assert result.meta_info.model_info.sha == PARAMS.model_revision
     assert {name: info.sha for name, info in result.meta_info.dataset_info.items()} == {
-        dataset.repo_id: dataset.revision for dataset in TASK.DATASETS.values()
+        dataset.repo_id: dataset.revision for dataset in TASK.datasets.values()
     }
     assert result.meta_info.model_info.created_at.startswith(CREATED_AT[:10])
     assert forgetting.WIKITEXT.revision in result.forgetting.text

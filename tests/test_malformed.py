@@ -24,11 +24,16 @@ MALFORMED = {
     "custom_generate": (LORA, OK | {"generation_kwargs": {"max_new_tokens": 5, "custom_generate": "a/b"}}, PARAMS,
                         "generation_kwargs.custom_generate: unknown key"),
     "kernel from the hub": (LORA, OK | {"attn_implementation": "someone/kernel"}, PARAMS, "attn_implementation: input"),
-    "unknown profile": (LORA, {"profile": "embeded"}, PARAMS, "profile: unknown 'embeded'; did you mean \"embedded\"?"),
+    "unknown preset": (LORA, {"profile": "embeded"}, PARAMS, "profile: unknown 'embeded', no preset of"),
+    "preset that is no name": (LORA, {"profile": {"lr": 1}}, PARAMS, "profile: unknown {'lr': 1}, no preset of"),
     "unknown optimizer": (LORA, OK | {"optimizer_type": "AdamX", "optimizer_kwargs": {"lr": 1}}, PARAMS,
                           'optimizer_type: unknown \'AdamX\'; did you mean "Adam'),
     "optimizer refuses": (LORA, OK | {"optimizer_kwargs": {"lr": 1e-3, "betas": [2.0, 0.9]}}, PARAMS,
                           "optimizer_kwargs: AdamW refuses them: Invalid beta"),
+    "fused and foreach": (LORA, OK | {"optimizer_kwargs": {"lr": 1e-3, "fused": True, "foreach": True}}, PARAMS,
+                          "optimizer_kwargs: AdamW refuses them: `fused` and `foreach` cannot be `True` together"),
+    "optimizer in lower case": (LORA, OK | {"optimizer_type": "adamw", "optimizer_kwargs": {"lr": 1}}, PARAMS,
+                                "optimizer_type: unknown 'adamw'; did you mean \"AdamW\"?"),
     "local model": (LORA, OK | {"model_id": "/models/llama"}, PARAMS, "model_id: expected a hub name"),
     "unknown embedded model": (LORA, OK | {"model_id": "embedded/lama"}, PARAMS, "model_id: unknown 'embedded/lama'"),
     "unpinned model": (LORA, {"model_id": "other/model"}, PARAMS, "model_revision: pin the commit of other/model"),
@@ -43,7 +48,20 @@ MALFORMED = {
     "method not in PEFT": ({"peft_type": "LORAX"}, OK, ADAPTER, "peft_type: PEFT has no 'LORAX'; did you mean"),
     "unknown adapter key": (LORA | {"rank": 4}, OK, ADAPTER, "rank: unknown key of LORA"),
     "adapter type": (LORA | {"r": "4"}, OK, ADAPTER, "r: expected int, got '4'"),
-    "PEFT refuses": (LORA | {"r": 0}, OK, ADAPTER, "`r` should be a positive integer"),
+    "PEFT refuses": (LORA | {"layers_pattern": "h"}, OK, ADAPTER, "PEFT rejects it: When `layers_pattern` is specified"),
+    "rank of nothing": (LORA | {"r": 0}, OK, ADAPTER, "r: expected more than 0, got 0"),
+    "negative dropout": (LORA | {"lora_dropout": -1.0}, OK, ADAPTER, "lora_dropout: expected a share from 0 to below 1"),
+    "alpha of nothing": (LORA | {"lora_alpha": 0}, OK, ADAPTER, "lora_alpha: expected more than 0, got 0"),
+    "negative token": (LORA | {"trainable_token_indices": [5, -1]}, OK, ADAPTER, "trainable_token_indices: expected from 0"),
+    "DoRA on int8": (LORA | {"use_dora": True}, OK | {"dtype": "int8"}, ADAPTER, "use_dora: impossible on an int8 base"),
+    "alpha of 400 digits": (f'{{"peft_type": "LORA", "lora_alpha": {"9" * 400}}}', OK, ADAPTER, "too large for a number"),
+    "number of 5000 digits": (f'{{"peft_type": "LORA", "r": {"9" * 5000}}}', OK, ADAPTER, "too large for a number"),
+    "nesting without end": (LORA, '{"optimizer_kwargs": ' + "[" * 100_000 + "]" * 100_000 + "}", PARAMS, "nested more than 20"),
+    "nesting": (LORA, OK | {"optimizer_kwargs": {"lr": 1, "betas": [[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]}}, PARAMS, "nested more"),
+    "half of a surrogate pair": ('{"peft_type": "LORA", "target_modules": "\\ud800"}', OK, ADAPTER, "half of a surrogate pair"),
+    "a megabyte": (LORA, '{"query_template": "' + "x" * 1_000_000 + '"}', PARAMS, "expected at most 1,000,000 bytes"),
+    "key that steers the terminal": (LORA, OK | {"a\x1b[31m\nb": 1}, PARAMS, "a\\x1b[31m b: unknown key"),
+    "long value": (LORA, OK | {"dtype": "x" * 100_000}, PARAMS, "(100002 characters)"),
     "modules that match nothing": (LORA | {"target_modules": ["query"]}, OK, ADAPTER, "target_modules: "),
     "other task type": (LORA | {"task_type": "SEQ_2_SEQ_LM"}, OK, ADAPTER, "task_type: expected CAUSAL_LM"),
     "other base model": (LORA | {"base_model_name_or_path": "x/y"}, OK, ADAPTER, "base_model_name_or_path: expected"),
@@ -96,6 +114,8 @@ def test_malformed_folder(case, write_experiment, run_main, capsys):
         ("/", "not an experiment folder"),
         ("no/such/folder", "no such experiment folder"),
         ("harness", "not an experiment folder"),
+        ("~nobody2/x", "no such experiment folder"),
+        ("x" * 300, "no such experiment folder"),
     ],
 )
 def test_paths_that_are_no_experiment(path, message, run_main, capsys):
@@ -133,6 +153,23 @@ def test_two_dashes_in_a_name(write_experiment, run_main, capsys):
         (["--set", "bath_size=3"], 'command line --set: bath_size: unknown key; did you mean "batch_size"?'),
         (["--device", "cuda:99"], "--device: cuda:99 cannot be used here"),
         (["--device", "gpu"], "--device: gpu cannot be used here"),
+        (["--device", "meta"], "--device: meta cannot be used here: expected cpu"),
+        (["--set", "profile=embedded"], "command line --set: profile: only an experiment's own training_params.json"),
+        (
+            ["--set", "optimizer_type=adamw", "--set", "optimizer_kwargs.lr=1"],
+            "command line --set: optimizer_type: unknown 'adamw'; did you mean \"AdamW\"?",
+        ),
+        (
+            ["--set", "optimizer_kwargs.momentum=1"],
+            "command line --set: optimizer_kwargs.momentum: unknown argument of AdamW",
+        ),
+        (
+            ["--set", "optimizer_kwargs.eps=-1"],
+            "command line --set: optimizer_kwargs: AdamW refuses them: Invalid epsilon",
+        ),
+        (["--set", "model_id=embedded/lama"], "command line --set: model_id: unknown 'embedded/lama'"),
+        (["--output", "~nobody2/x"], "--output: ~nobody2/x: there is no such user"),
+        (["--output", str(ROOT / "run.py")], "run.py: cannot be written to (Not a directory)"),
     ],
 )
 def test_mistakes_on_the_command_line(arguments, message, run_main, capsys):
@@ -142,3 +179,22 @@ def test_mistakes_on_the_command_line(arguments, message, run_main, capsys):
     code = run.main(parse_arguments([str(folder), *FAST, *arguments]))
     assert code == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_missing_architecture_blames_the_file_that_named_the_model(write_experiment, run_main, capsys):
+    folder = write_experiment(LORA, {"model_id": "other/model", "model_revision": "0" * 40})
+    for seed in ([], ["--seed", "3"]):
+        assert run_main(folder, "--rehearse", *seed, fast=False).code == 2
+        (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+        assert line.startswith(f"error: {folder}/{PARAMS}: model_id: no architecture of 'other/model'")
+
+
+def test_a_score_that_is_none_is_no_result(checkout, write_experiment, run_main, capsys):
+    folder = write_experiment(LORA, OK)
+    data = folder.parents[2] / "data.py"
+    data.write_text(f"{data.read_text()}\n\ndef score(prediction, reference):\n    return Score(float('nan'))\n")
+    outcome = run_main(folder)
+    assert outcome.code == 2
+    assert outcome.json["train_info"]["status"] == "failed"
+    assert not list(outcome.output.glob("results/**/*.json"))
+    assert "MetaMathQA/data.py: score: expected harness.task.Score(value from 0 to 1" in capsys.readouterr().err

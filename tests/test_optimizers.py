@@ -1,6 +1,7 @@
 """Optimizers by name; schedules against transformers' own."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -8,10 +9,16 @@ from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.optimization import get_scheduler
 
+from harness.errors import UserError
 from harness.experiment import ROOT, read_experiment
 from harness.optimizers import build_optimizer, build_scheduler, check_optimizer, optimizer_names
+from harness.overlay import Layer, origin
 
 PARAMS = read_experiment(ROOT / "method_comparison/MetaMathQA/experiments/lora/embedded-llama-rank8").params
+
+
+def anywhere(key):
+    return "test"
 
 
 def with_optimizer(name, **kwargs):
@@ -30,8 +37,8 @@ def lora_model():
 @pytest.mark.parametrize("name", [n for n in optimizer_names() if not n.startswith("Paged")])
 def test_each_optimizer_takes_steps_that_lower_the_loss(name, lora_model):
     params = with_optimizer(name, **({"lr": 10.0} if name in ("SGD", "ASGD", "Adadelta") else {}))
-    check_optimizer(params, "test")
-    optimizer = build_optimizer(lora_model, params, "test")
+    check_optimizer(params, anywhere)
+    optimizer = build_optimizer(lora_model, params, anywhere)
     ids = torch.randint(0, 512, (4, 16), generator=torch.Generator().manual_seed(0))
     losses = []
     for _ in range(12):
@@ -41,6 +48,43 @@ def test_each_optimizer_takes_steps_that_lower_the_loss(name, lora_model):
         optimizer.zero_grad()
         losses.append(loss.item())
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("name", optimizer_names())
+def test_each_optimizer_can_be_checked_on_any_machine(name):
+    check_optimizer(with_optimizer(name), anywhere)
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs", "message"),
+    [
+        ("adamw", {}, "file: optimizer_type: unknown 'adamw'; did you mean \"AdamW\"?"),
+        ("PAGEDadamw8BIT", {}, "did you mean \"PagedAdamW8bit\"?"),
+        ("LBFGS", {}, "file: optimizer_type: LBFGS needs a closure"),
+        ("AdamW", {"fused": True, "foreach": True}, "command line: optimizer_kwargs: AdamW refuses them: `fused` and `foreach`"),
+        ("AdamW", {"weight_decay": "0.1"}, "command line: optimizer_kwargs: AdamW refuses them: "),
+        ("AdamW8bit", {"betas": [2.0, 0.9]}, "command line: optimizer_kwargs: AdamW8bit refuses them: "),
+        ("AdamW", {"capturable": True}, "command line: optimizer_kwargs.capturable: unknown argument of AdamW"),
+        ("LoraPlus", {"ratio": 3}, "command line: optimizer_kwargs.ratio: unknown argument of LoraPlus"),
+    ],
+)  # fmt: skip
+def test_what_an_optimizer_refuses_is_told_before_anything_is_loaded(name, kwargs, message):
+    params = with_optimizer(name, **kwargs)
+    layers = [Layer("file", {"optimizer_type": name}), Layer("command line", {"optimizer_kwargs": kwargs})]
+    with pytest.raises(UserError) as caught:
+        check_optimizer(params, partial(origin, layers))
+    assert message in str(caught.value)
+    with pytest.raises(UserError, match="^test: optimizer_"):
+        check_optimizer(params, anywhere)
+
+
+def test_memory_that_does_not_suffice_is_not_the_optimizers_refusal(lora_model, monkeypatch):
+    def exhausted(*_, **__):
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr("harness.optimizers._construct", exhausted)
+    with pytest.raises(torch.OutOfMemoryError):
+        build_optimizer(lora_model, with_optimizer("AdamW"), anywhere)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from harness.errors import UserError
 from harness.experiment import ROOT, read_experiment, read_json
-from harness.overlay import Layer, build_params, merge
+from harness.overlay import Layer, build_params, merge, origin
 
 TASK = ROOT / "method_comparison" / "MetaMathQA"
 DEFAULTS = read_json(TASK / "default_training_params.json")
@@ -60,7 +60,7 @@ def test_defaults_are_the_published_protocol():
 def test_layers_apply_in_order():
     folder = TASK / "experiments" / "lora" / "embedded-llama-rank8"
     experiment = read_experiment(folder, {"batch_size": 7}, seed=3)
-    assert experiment.params.model_id == "embedded/llama"  # profile over defaults
+    assert experiment.params.model_id == "embedded/llama"  # preset over defaults
     assert (
         experiment.params.optimizer_kwargs["lr"]
         == read_json(folder / "training_params.json")["optimizer_kwargs"]["lr"]
@@ -98,3 +98,46 @@ def test_each_mistake_names_layer_key_and_remedy(values, message):
         build_params([Layer("defaults", DEFAULTS), Layer("own", values)])
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+LAYERS = [
+    Layer("defaults.json", {"model_id": "a/b", "dtype": "float32", "max_steps": 5, "optimizer_kwargs": {"lr": 1}}),
+    Layer("own.json", {"model_id": "c/d", "num_epochs": 1, "optimizer_kwargs": {"eps": 1}}),
+    Layer("command line --set", {"optimizer_kwargs": {"lr": 2}}),
+    Layer("command line --seed", {"seed": 3}),
+]
+
+
+@pytest.mark.parametrize(
+    ("keys", "name"),
+    [
+        (["model_id"], "own.json"),
+        (["dtype"], "defaults.json"),
+        (["seed"], "command line --seed"),
+        (["optimizer_kwargs.lr"], "command line --set"),
+        (["optimizer_kwargs.eps"], "own.json"),
+        (["optimizer_kwargs.betas"], "own.json"),  # set by none, so that the uppermost file should
+        (["max_steps"], "own.json"),  # superseded there
+        (["eval_steps"], "own.json"),
+        (["dtype", "model_id"], "own.json"),
+        (["dtype", "eval_steps"], "defaults.json"),
+    ],
+)
+def test_who_is_told_that_a_value_is_wrong(keys, name):
+    assert origin(LAYERS, *keys) == name
+
+
+def test_what_is_missing_is_never_the_fault_of_the_seed():
+    layers = [Layer("own.json", DEFAULTS), Layer("command line --seed", {"seed": 1})]
+    without = {key: value for key, value in DEFAULTS.items() if key != "batch_size"}
+    with pytest.raises(UserError, match="^own.json: batch_size: missing"):
+        build_params([Layer("own.json", without), layers[1]])
+    with pytest.raises(UserError, match="^own.json: min_steps: needs num_epochs"):
+        build_params([Layer("own.json", DEFAULTS | {"min_steps": 3}), layers[1]])
+    with pytest.raises(UserError, match="^command line --seed: seed: input should be less than"):
+        build_params([layers[0], Layer("command line --seed", {"seed": 2**32})])
+
+
+def test_a_key_with_a_dot_is_told_to_who_wrote_it():
+    with pytest.raises(UserError, match=r"^defaults: a.b: unknown key"):
+        build_params([Layer("defaults", DEFAULTS | {"a.b": 1}), Layer("own", {})])

@@ -16,7 +16,6 @@ import run
 from harness import checkpoint, learner, record, resume
 from harness.experiment import ROOT
 from harness.result.provenance import package_info
-from harness.workloads.text import Text
 
 STEPS = ("--set", "max_steps=20", "--set", "eval_steps=10", "--set", "batch_size=2",
          "--set", "generation_kwargs.max_new_tokens=4")  # fmt: skip
@@ -96,12 +95,6 @@ def losses(monkeypatch):
     kept = []
     monkeypatch.setattr(run, "save", lambda record, *rest, save=run.save: (kept.append(record.training.losses), save(record, *rest))[1])  # fmt: skip
     return kept
-
-
-@pytest.fixture(autouse=True)
-def no_speed_of_answering(monkeypatch):
-    """Takes longer than all the rest of such a short run, and nothing of it is restored."""
-    monkeypatch.setattr(Text, "measure_inference", lambda *_: None)
 
 
 def left_over(output):

@@ -23,7 +23,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Candidate:
     """One experiment: `rank` None where it is not ranked, `tied` None where nothing tells it from the best or not.
 
     `headline` has the figure that decides the order, `reasons` a sentence for each need and for the tie, `place` says
@@ -45,9 +45,9 @@ class Ranking:
 
     title: str
     group: str
-    kept: tuple[Choice, ...]
-    unknown: tuple[Choice, ...]
-    dropped: tuple[Choice, ...]
+    kept: tuple[Candidate, ...]
+    unknown: tuple[Candidate, ...]
+    dropped: tuple[Candidate, ...]
     notes: tuple[str, ...]
 
     def table(self) -> pandas.DataFrame:

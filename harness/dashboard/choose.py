@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pandas
 
-from harness.dashboard.advice import Advice, Choice, Place, Ranking
+from harness.dashboard.advice import Advice, Candidate, Place, Ranking
 from harness.dashboard.constraints import check
 from harness.dashboard.evidence import group_label
 from harness.dashboard.needs import Needs
@@ -41,10 +41,10 @@ def _ranking(group: str, rows: pandas.DataFrame, needs: Needs, by_source: Runs) 
         checks = check(row, runs, needs)
         reasons = (*(one.text for one in checks), *others.get(row["experiment"], []))
         if any(one.met is False for one in checks):
-            dropped.append(Choice(row["experiment"], "dropped", reasons, figure(row, needs), place=place))
+            dropped.append(Candidate(row["experiment"], "dropped", reasons, figure(row, needs), place=place))
         elif lacks := [*(one.text for one in checks if one.met is None), *missing(row, needs)]:
             texts = tuple(dict.fromkeys((*lacks, *reasons)))
-            unknown.append(Choice(row["experiment"], "not measured", texts, place=place))
+            unknown.append(Candidate(row["experiment"], "not measured", texts, place=place))
         else:
             entrants.append(Entrant(row, runs, reasons))
     for choice in _without_success(rows[~rows["experiment"].isin(done["experiment"])], done, needs):
@@ -54,7 +54,7 @@ def _ranking(group: str, rows: pandas.DataFrame, needs: Needs, by_source: Runs) 
     return Ranking(group_label(rows.iloc[0]), group, kept, tuple(unknown), tuple(dropped), notes)
 
 
-def _kept(entrants: list[Entrant], done: pandas.DataFrame, needs: Needs) -> tuple[Choice, ...]:
+def _kept(entrants: list[Entrant], done: pandas.DataFrame, needs: Needs) -> tuple[Candidate, ...]:
     """In the order of the priority; random weights, which have no quality, are not ranked by it."""
     ordered = in_order(entrants, needs)
     filled = fill_intervals(done.loc[[entrant.row.name for entrant in ordered[:INTERVALS]]])
@@ -64,7 +64,7 @@ def _kept(entrants: list[Entrant], done: pandas.DataFrame, needs: Needs) -> tupl
     for position, (entrant, (tied, why)) in enumerate(zip(ordered, ties, strict=True), start=1):
         row = filled.loc[entrant.row.name] if position <= INTERVALS else entrant.row
         reasons = (*entrant.reasons, *([why] if why else []))
-        choice = Choice(row["experiment"], "kept", reasons, place=Place.of(row))
+        choice = Candidate(row["experiment"], "kept", reasons, place=Place.of(row))
         shown = figure(row, replace(needs, priority="memory") if unranked else needs)
         rank = None if unranked else position
         choices.append(replace(choice, headline=shown, rank=rank, tied=tied))
@@ -79,7 +79,7 @@ def _other_ends(rows: pandas.DataFrame) -> dict[str, list[str]]:
     return ends
 
 
-def _without_success(rows: pandas.DataFrame, done: pandas.DataFrame, needs: Needs) -> list[Choice]:
+def _without_success(rows: pandas.DataFrame, done: pandas.DataFrame, needs: Needs) -> list[Candidate]:
     """What ended early. Out of memory says something only of devices that have no more than that one did."""
     choices = []
     for name, of_one in rows.groupby("experiment", sort=True):
@@ -94,7 +94,7 @@ def _without_success(rows: pandas.DataFrame, done: pandas.DataFrame, needs: Need
             verdict, text = "dropped", "diverged in training: its loss was no number"
         else:
             verdict, text = "not measured", f"not measured: its run ended as {' and '.join(sorted(statuses))}"
-        choices.append(Choice(str(name), verdict, (text,), place=place))
+        choices.append(Candidate(str(name), verdict, (text,), place=place))
     return choices
 
 

@@ -7,11 +7,7 @@ from typing import Literal
 
 from scipy import stats
 
-from harness.result.uncertainty import CONFIDENCE, Comparison, compare_seeds
-
-# compare_seeds works on scores in [0, 1] and bounds differences by -1 and 1: other figures are made so small that
-# nothing is bounded.
-SHRINK = 1000.0
+from harness.result.uncertainty import CONFIDENCE, Comparison, compare_means
 
 Verdict = Literal["holds", "does not hold", "mixed", "undecided", "not measured"]
 VERDICTS: tuple[Verdict, ...] = ("holds", "does not hold", "mixed", "undecided", "not measured")
@@ -59,11 +55,10 @@ def _ratio(value: float) -> str:
 
 def difference(a: Sequence[float], b: Sequence[float]) -> Estimate:
     """Mean of A less mean of B, of figures of any size: Welch's interval, seeds as the units."""
-    found = compare_seeds(*([value / SHRINK for value in values] for values in (a, b)))
+    found = compare_means(a, b)
     if found.p_value is None:
-        return Estimate(SHRINK * found.difference, None, None, found.reason)
-    bounds = (SHRINK * found.difference, SHRINK * found.low, SHRINK * found.high)
-    return Estimate(*bounds, f"Welch over {counts(found, 'seeds')}")
+        return Estimate(found.difference, None, None, found.reason)
+    return Estimate(found.difference, found.low, found.high, f"Welch over {counts(found, 'seeds')}")
 
 
 def ratio(a: Sequence[float], b: Sequence[float], unit: str = "seeds") -> Estimate:
@@ -71,14 +66,13 @@ def ratio(a: Sequence[float], b: Sequence[float], unit: str = "seeds") -> Estima
 
     Where neither one's runs differ (an allocator counts the same bytes every time), the ratio is exact.
     """
-    logs = [[math.log(value) / SHRINK for value in values] for values in (a, b)]
-    found = compare_seeds(*logs)
-    value = math.exp(SHRINK * found.difference)
+    found = compare_means(*([math.log(value) for value in values] for values in (a, b)))
+    value = math.exp(found.difference)
     if min(len(a), len(b)) < 2:
         return Estimate(value, None, None, f"{counts(found, 'runs')}: one run tells nothing about its spread")
     if found.p_value is None or found.low == found.high:
         return Estimate(value, value, value, f"the same in all of {counts(found, 'runs')}")
-    low, high = (math.exp(SHRINK * bound) for bound in (found.low, found.high))
+    low, high = math.exp(found.low), math.exp(found.high)
     return Estimate(value, low, high, f"Welch on logarithms over {counts(found, unit)}")
 
 

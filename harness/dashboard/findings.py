@@ -62,7 +62,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Report:
+class ClaimReport:
     """A claim against all results at hand."""
 
     claim: Claim
@@ -76,13 +76,13 @@ class Report:
         return pandas.DataFrame(rows, columns=["where", "verdict", "figures"])
 
 
-def findings(runs: pandas.DataFrame, experiments: pandas.DataFrame, claims: Iterable[Claim]) -> list[Report]:
+def findings(runs: pandas.DataFrame, experiments: pandas.DataFrame, claims: Iterable[Claim]) -> list[ClaimReport]:
     """Checks each claim in every group of comparable runs; the frames are those of load and of by_experiment."""
     found = run_groups(runs, experiments)
     return [_report(claim, found) for claim in claims]
 
 
-def _report(claim: Claim, found: Sequence[Group]) -> Report:
+def _report(claim: Claim, found: Sequence[Group]) -> ClaimReport:
     parts = []
     for group in found:
         lines = tuple(claim.check(group))
@@ -90,7 +90,7 @@ def _report(claim: Claim, found: Sequence[Group]) -> Report:
             verdict = combined([line.verdict for line in lines])
             parts.append(Finding(verdict, group.label, group.name, lines))
     verdicts = [line.verdict for part in parts for line in part.lines]
-    return Report(claim, combined(verdicts), _summary(claim, verdicts), tuple(parts))
+    return ClaimReport(claim, combined(verdicts), _summary(claim, verdicts), tuple(parts))
 
 
 def combined(verdicts: Sequence[Verdict]) -> Verdict:

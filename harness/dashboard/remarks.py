@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pandas
 
-from harness.dashboard.advice import Choice
+from harness.dashboard.advice import Candidate
 from harness.dashboard.needs import FAMILIES, OUT_OF_SCOPE, PRIORITIES, Needs
 from harness.result.comparable import FOREIGN
 
@@ -21,7 +21,7 @@ def asked(experiments: pandas.DataFrame, needs: Needs) -> pandas.DataFrame:
     return experiments[rows]
 
 
-def on_group(row: pandas.Series, kept: tuple[Choice, ...], needs: Needs) -> list[str]:
+def on_group(row: pandas.Series, kept: tuple[Candidate, ...], needs: Needs) -> list[str]:
     """Of one ranking; `row` is any of its rows."""
     notes = []
     if row["profile"]:

@@ -7,7 +7,7 @@ import gradio
 
 from harness.dashboard import markup, state
 from harness.dashboard.choices import PROFILE, SCOPES, Data
-from harness.dashboard.choose import Advice, Choice, Ranking, advise
+from harness.dashboard.choose import Advice, Candidate, Ranking, advise
 from harness.dashboard.markup import OPENS, Safe, badge, breakable, details, join, section, tag
 from harness.dashboard.needs import FAMILIES, INFERENCE, PRIORITIES, Needs
 from harness.dashboard.rules import Rule
@@ -123,13 +123,13 @@ def ranking(one: Ranking) -> Safe:
     return tag("div", tag("h3", one.title), *parts, class_="card ranking")
 
 
-def _choice(choice: Choice) -> list[Any]:
+def _choice(choice: Candidate) -> list[Any]:
     mark = badge("tied with the first", "good") if choice.tied else ""
     name = join([_name(choice), " ", mark])
     return ["–" if choice.rank is None else str(choice.rank), name, choice.headline, _reasons(choice)]
 
 
-def _name(choice: Choice) -> Safe:
+def _name(choice: Candidate) -> Safe:
     """The experiment's name, which opens its page."""
     name, place = breakable(choice.experiment), choice.place
     if place is None:
@@ -139,5 +139,5 @@ def _name(choice: Choice) -> Safe:
     return tag("button", name, type="button", class_="open", data_open=place.key, **data)
 
 
-def _reasons(choice: Choice) -> Safe:
+def _reasons(choice: Candidate) -> Safe:
     return tag("ul", *(tag("li", reason) for reason in choice.reasons), class_="reasons")

@@ -7,7 +7,7 @@ import gradio
 from harness.dashboard.choices import Data
 from harness.dashboard.claims import CLAIMS
 from harness.dashboard.estimates import VERDICTS
-from harness.dashboard.findings import CHANCE, Finding, Report, findings
+from harness.dashboard.findings import CHANCE, ClaimReport, Finding, findings
 from harness.dashboard.markup import Safe, badge, details, join, table, tag
 from harness.dashboard.selection import Shown
 from harness.dashboard.state import View
@@ -36,14 +36,14 @@ class FindingsTab:
         return {self.cards: self._known[1]}
 
 
-def page(reports: list[Report]) -> Safe:
+def page(reports: list[ClaimReport]) -> Safe:
     """How often each verdict was reached, then a card per claim."""
     counts = {verdict: sum(report.verdict == verdict for report in reports) for verdict in VERDICTS}
     tally = join([join([badge(verdict, KINDS[verdict]), f" {count}  "]) for verdict, count in counts.items() if count])
     return join([tag("p", tally), tag("p", CHANCE, class_="quiet"), *(card(report) for report in reports)])
 
 
-def card(report: Report) -> Safe:
+def card(report: ClaimReport) -> Safe:
     """A claim, its verdict, and the figures behind it."""
     claim = report.claim
     source = tag("a", claim.source, href=claim.url, rel="noreferrer", target="_blank") if claim.url else claim.source

@@ -1,17 +1,17 @@
-"""Fingerprints of the embedded model: what it was made from, and that its files are still the shipped ones."""
+"""fingerprints.json beside the shipped weights: what they were made from, and that they are still the shipped ones."""
 
 import hashlib
 import json
 from collections.abc import Iterable
-from itertools import islice
+from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
-from harness.embedded import corpus
-from harness.embedded.word_problems import PARTITIONS, make_problems
+from harness.result.provenance import file_fingerprint
 
 FILE_NAME = "fingerprints.json"
-CORPUS_DOCUMENTS = 2000
-PROBLEMS = 500
+SHIPPED = ("model.safetensors", "tokenizer.json", "preprocessor_config.json")
+"""Files that are fingerprinted, of which a model has those that it needs."""
 
 
 def digest_texts(texts: Iterable[str]) -> str:
@@ -22,33 +22,19 @@ def digest_texts(texts: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-def digest_file(path: Path) -> str:
-    """Return the sha256 of a file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def digest_items(items: Iterable[Any]) -> str:
+    """Return the sha256 of dataclasses in their order, every field included."""
+    return digest_texts(str(field) for item in items for field in astuple(item))
 
 
-def digest_corpus(seed: int, count: int = CORPUS_DOCUMENTS) -> str:
-    """Return the fingerprint of the first `count` training documents of a seed."""
-    return digest_texts(islice(corpus.documents(seed), count))
+def digest_files(folder: Path) -> dict[str, str]:
+    """Return the fingerprint of each shipped file of a folder by its name."""
+    return {name: file_fingerprint(folder / name) for name in SHIPPED if (folder / name).is_file()}
 
 
-def digest_problems(part: str, count: int = PROBLEMS) -> str:
-    """Return the fingerprint of the first `count` problems of a partition, every field included."""
-    problems = make_problems(part, count)
-    return digest_texts(
-        field for problem in problems for field in (problem.question, problem.solution, problem.answer, problem.source)
-    )
-
-
-def write_fingerprints(folder: Path, settings: dict, probe: dict) -> None:
-    """Write fingerprints.json beside the shipped files of `folder`."""
-    content = {
-        "corpus": {"documents": CORPUS_DOCUMENTS, "sha256": digest_corpus(settings["seed"])},
-        "problems": {"count": PROBLEMS, "sha256": {part: digest_problems(part) for part in PARTITIONS}},
-        "files": {name: digest_file(folder / name) for name in ("model.safetensors", "tokenizer.json")},
-        "settings": settings,
-        "probe": probe,
-    }
+def write_fingerprints(folder: Path, data: dict, settings: dict, probe: dict) -> None:
+    """Write fingerprints.json beside the shipped files of `folder`; `data` is what the generators' texts amount to."""
+    content = {**data, "files": digest_files(folder), "settings": settings, "probe": probe}
     (folder / FILE_NAME).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 

@@ -32,7 +32,7 @@ def held_out_texts(params: TrainingParams) -> list[str]:
         UserError: the hub refuses or fails.
     """
     if params.is_embedded_model:
-        from harness.embedded.corpus import held_out_documents
+        from harness.embedded.llama.corpus import held_out_documents
 
         return held_out_documents(PARAGRAPHS)
     texts = (row["text"].strip() for row in load_hub_split(WIKITEXT, "test"))

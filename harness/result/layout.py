@@ -34,7 +34,6 @@ _FIELDS: dict[str, Any] = {
     "train_info.accelerator_memory_max": Number,
     "train_info.metrics": list[msgspec.Raw],
     "meta_info.model_info.sha": Text,
-    "meta_info.dataset_info": Object,
     "meta_info.package_info": dict[str, Text | None],
     **{f"meta_info.system_info.{key}": Text for key in ("accelerator", "machine")},
     **{f"task.{key}": Text for key in ("name", "subset", "metric")},

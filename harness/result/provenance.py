@@ -3,15 +3,12 @@
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
 import re
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 PACKAGES = ("transformers", "datasets", "peft", "torch", "bitsandbytes", "accelerate", "evaluate",
             "rouge_score", "nltk")  # fmt: skip
@@ -39,61 +36,48 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
-def accelerator_name(device: Any) -> str | None:
-    """The accelerator's own name for a torch.device, None for the CPU."""
-    import torch
+def processor() -> dict[str, Any]:
+    """The CPU as far as the system tells: `name`, and where Linux knows them `family`, `model`, `stepping`, else None.
 
-    if device.type == "cpu":
-        return None
-    if device.type == "mps":
-        return f"Apple {platform.machine()}"
-    return getattr(torch, device.type).get_device_name(device)
-
-
-def hardware(device: Any) -> dict[str, Any]:
-    """What the run ran on; memory in bytes. `slug` names the results folder."""
-    import torch
-
-    name = accelerator_name(device)
-    total = torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else None
-    return {
-        "slug": slug(name) if name else f"cpu-{slug(platform.machine())}",
-        "device": device.type,
-        "accelerator": name,
-        "accelerator_memory": total,
-        "cpu": _cpu_name(),
-        "cpu_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "memory": psutil.virtual_memory().total,
-    }
-
-
-def _cpu_name() -> str:
+    A virtual machine may have no more of a name than "AMD EPYC"; the three numbers tell its generations apart.
+    """
     try:
-        match = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        match = None
-    return match[1] if match else platform.processor()
+        lines = []
+    pairs = (line.partition(":") for line in lines)
+    info: dict[str, str] = {}
+    for key, _, value in pairs:
+        info.setdefault(key.strip(), value.strip())  # of the first core
+    name = info.get("model name") or _arm_name(info) or _system_name() or platform.machine()
+    return {"name": name, **{key: _whole(info.get(word)) for key, word in _CPU_NUMBERS.items()}}
 
 
-def system_info(device: Any) -> dict[str, str]:
-    """The operating system and the accelerator, in the layout of the published results."""
-    uname = platform.uname()
-    return {
-        "system": uname.system,
-        "release": uname.release,
-        "version": uname.version,
-        "machine": uname.machine,
-        "processor": uname.processor,
-        "accelerator": accelerator_name(device) or "N/A",
-    }
+_CPU_NUMBERS = {"family": "cpu family", "model": "model", "stepping": "stepping"}
 
 
-def pytorch_info() -> str:
-    """How torch was built."""
-    import torch
+def _whole(text: str | None) -> int | None:
+    return int(text) if text and text.isdigit() else None
 
-    return torch.__config__.show()
+
+def _arm_name(info: dict[str, str]) -> str:
+    """Linux knows ARM's cores by numbers only: 'aarch64 implementer 0x41 part 0xd0c'."""
+    words = [(word, info.get(f"CPU {word}")) for word in ("implementer", "part")]
+    known = [f"{word} {value}" for word, value in words if value]
+    return " ".join([platform.machine(), *known]) if known else ""
+
+
+def _system_name() -> str:
+    if platform.system() == "Darwin":
+        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    return platform.processor()
+
+
+def cpu_slug(name: str) -> str:
+    """Of a processor's name, less the usual ornaments: 'AMD EPYC 9354 32-Core Processor' is 'cpu-amd-epyc-9354'."""
+    name = re.sub(r"\((r|tm|c)\)|@.*|\b\d+-core processor\b|\bcpu\b", " ", name, flags=re.IGNORECASE)
+    return f"cpu-{slug(name) or 'unknown'}"
 
 
 def git_state(root: Path) -> dict[str, Any]:

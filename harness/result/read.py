@@ -159,13 +159,10 @@ def _model_version(data: File, config: Config) -> str:
 
 
 def _data(data: File) -> str:
-    """What was trained and tested on: our fingerprint of it, or the commits of a published result's data sets."""
+    """What was trained and tested on: our fingerprint of it. The commit of a published result's data set says nothing,
+    since most of them change its description only."""
     rows = data.task and data.task.test_rows
     own = _of(data.provenance, "data_fingerprint")[:12]
-    if data.protocol is None:
-        info = data.meta_info.dataset_info or {}
-        commits = {name: one.get("sha") if isinstance(one, dict) else one for name, one in sorted(info.items())}
-        own = " ".join(f"{name} {str(sha)[:12]}" for name, sha in commits.items() if name != "created_at")
     return " ".join(filter(None, (own, "" if rows is None else f"{rows:g} test rows")))
 
 

@@ -229,7 +229,7 @@ class Lengths(_Section):
     cut: float = Field(description="share of answers that had not ended at max_new_tokens")
 
 
-class Sample(_Section):
+class SampleAnswer(_Section):
     """One test row as the model answered it."""
 
     prompt: str
@@ -250,7 +250,7 @@ class Quality(_Section):
     base_invalid_rate: float | None = None
     further_scores: dict[str, float] = Field(default_factory=dict, description="what else the task reports, by name")
     lengths: Lengths | None = Field(None, description="of the test predictions")
-    samples: list[Sample] = Field(default_factory=list)
+    samples: list[SampleAnswer] = Field(default_factory=list)
 
 
 class Resumed(_Section):

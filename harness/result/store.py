@@ -1,10 +1,14 @@
 """Where results lie, and how they are written and read."""
 
+import hashlib
 import json
 import math
 import os
+import platform
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from harness.result.schema import Result
 
@@ -41,9 +45,13 @@ def _without_nan(value: Any) -> Any:
 
 
 def write_atomically(path: Path, text: str, overwrite: bool = True) -> None:
-    """Writes a whole file or nothing; without `overwrite` an existing one is a FileExistsError."""
+    """Writes a whole file or nothing; without `overwrite` an existing one is a FileExistsError.
+
+    What a killed process of this host has left unfinished in the same folder is removed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    _remove_stale(path.parent)
+    temporary = path.with_name(f".{path.name}.{_host()}.{os.getpid()}")
     try:
         with temporary.open("w", encoding="utf-8") as file:
             file.write(text)
@@ -55,6 +63,18 @@ def write_atomically(path: Path, text: str, overwrite: bool = True) -> None:
             os.link(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _host() -> str:
+    """Short, and without dots; folders may be shared between hosts, whose processes have numbers of their own."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def _remove_stale(folder: Path) -> None:
+    for temporary in folder.glob(f".*.{_host()}.*"):
+        process = temporary.name.rpartition(".")[2]
+        if process.isdigit() and not psutil.pid_exists(int(process)):
+            temporary.unlink(missing_ok=True)
 
 
 def read_result(path: Path) -> Result:

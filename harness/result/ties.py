@@ -4,12 +4,22 @@ Methods are compared by their seeds. Where one of two has a single seed, two tra
 instead, which says nothing of their methods, and the text says so.
 """
 
-from collections.abc import Sequence
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy
 
-from harness.result.uncertainty import CONFIDENCE, compare_items, compare_seeds, mcnemar_p_values, p_text, pair_seeds
+from harness.result.uncertainty import (
+    CONFIDENCE,
+    compare_items,
+    compare_seeds,
+    mcnemar_p_values,
+    p_text,
+    pair_seeds,
+    welch_p_values,
+)
 
 ONLY, BEST = "the only one", "best"
 _MODELS = "of two trained models only"
@@ -33,31 +43,54 @@ def compare_with_best(entries: Sequence[Entry], higher_is_better: bool) -> list[
     best = min(entries, key=lambda one: (-_goodness(one, higher_is_better), -len(one.scores), one.name))
     if len(entries) == 1:
         return [(True, ONLY)]
-    found: dict[int, tuple[bool, str]] = {}
-    binary: list[tuple[int, int, int]] = []  # position, items that only the best got right, and only the other one
-    for position, other in enumerate(entries):
-        if other is best:
-            found[position] = True, BEST
-        elif min(len(best.scores), len(other.scores)) > 1:
-            test = compare_seeds(best.scores, other.scores)
-            found[position] = _verdict(test.p_value, test.difference, higher_is_better, test.method, test.reason)
-        else:
-            places = pair_seeds(best.seeds, other.seeds)
-            one, two = (side.items[place] for side, place in zip((best, other), places, strict=True))
-            if one is None or two is None or len(one) != len(two):
-                equal = float(best.scores.mean()) == float(other.scores.mean())
-                found[position] = equal, "not tested: one seed, no scores of the same items" + ", same score" * equal
-            elif one.dtype == two.dtype == numpy.uint8:
-                binary.append((position, int((one > two).sum()), int((one < two).sum())))
+    by_seeds = [place for place, one in enumerate(entries) if one is not best and _several(best, one)]
+    by_items = [place for place, one in enumerate(entries) if one is not best and not _several(best, one)]
+    found = {place: (True, BEST) for place, one in enumerate(entries) if one is best}
+    found |= _by_seeds(best, {place: entries[place] for place in by_seeds}, higher_is_better)
+    found |= _by_items(best, {place: entries[place] for place in by_items}, higher_is_better)
+    return [found[place] for place in range(len(entries))]
+
+
+def _several(best: Entry, other: Entry) -> bool:
+    return min(len(best.scores), len(other.scores)) > 1
+
+
+def _by_seeds(best: Entry, others: Mapping[int, Entry], higher_is_better: bool) -> dict[int, tuple[bool, str]]:
+    """Many at once, since a test takes half a millisecond: all those with as many seeds."""
+    found, places = {}, defaultdict(list)
+    for place, other in others.items():
+        places[len(other.scores)].append(place)
+    for alike in places.values():
+        scores = numpy.array([others[place].scores for place in alike])
+        p_values, apart = welch_p_values(best.scores, scores), best.scores.mean() - scores.mean(axis=1)
+        for place, p_value, difference in zip(alike, p_values, apart, strict=True):
+            if math.isnan(p_value):  # no spread: equal, or not tested
+                test = compare_seeds(best.scores, others[place].scores)
+                found[place] = _verdict(test.p_value, test.difference, higher_is_better, test.method, test.reason)
             else:
-                test = compare_items(one, two)
-                method = f"{test.method}, {_MODELS}"
-                found[position] = _verdict(test.p_value, test.difference, higher_is_better, method, test.reason)
-    wins, losses = (numpy.array([row[column] for row in binary], dtype=int) for column in (1, 2))
-    for (position, won, lost), p_value in zip(binary, mcnemar_p_values(wins, losses), strict=True):
-        method = f"exact McNemar test, {_MODELS}"
-        found[position] = _verdict(float(p_value), won - lost, higher_is_better, method, "")
-    return [found[position] for position in range(len(entries))]
+                found[place] = _verdict(float(p_value), difference, higher_is_better, "Welch's t-test", "")
+    return found
+
+
+def _by_items(best: Entry, others: Mapping[int, Entry], higher_is_better: bool) -> dict[int, tuple[bool, str]]:
+    found: dict[int, tuple[bool, str]] = {}
+    binary: dict[int, tuple[int, int]] = {}  # items that only the best got right, and only the other one
+    for place, other in others.items():
+        seeds = pair_seeds(best.seeds, other.seeds)
+        one, two = (side.items[seed] for side, seed in zip((best, other), seeds, strict=True))
+        if one is None or two is None or len(one) != len(two):
+            equal = float(best.scores.mean()) == float(other.scores.mean())
+            found[place] = equal, "not tested: one seed, no scores of the same items" + ", same score" * equal
+        elif one.dtype == two.dtype == numpy.uint8:
+            binary[place] = int((one > two).sum()), int((one < two).sum())
+        else:
+            test = compare_items(one, two)
+            method = f"{test.method}, {_MODELS}"
+            found[place] = _verdict(test.p_value, test.difference, higher_is_better, method, test.reason)
+    p_values = mcnemar_p_values(*(numpy.array([row[side] for row in binary.values()], dtype=int) for side in (0, 1)))
+    for (place, (won, lost)), p_value in zip(binary.items(), p_values, strict=True):
+        found[place] = _verdict(float(p_value), won - lost, higher_is_better, f"exact McNemar test, {_MODELS}", "")
+    return found
 
 
 def _goodness(entry: Entry, higher_is_better: bool) -> float:

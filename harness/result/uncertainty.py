@@ -8,10 +8,12 @@ points between seeds, 60 % right, 400 items, 95 % confidence: a test on pooled i
 comparisons, Welch's in 2.3 % with 2 seeds each, 3.5 % with 3, 4.1 % with 4 and 4.4 % with 5: cautious with few.
 """
 
+import contextlib
+import functools
 import math
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy
@@ -79,9 +81,9 @@ def bootstrap_interval(scores: Sequence[float], confidence: float = CONFIDENCE) 
     always the same ones. Where all scores are equal (one item is such a case) the bootstrap sees no spread and would
     claim certainty; Wilson's interval of the same mean replaces it: no scores in [0, 1] vary more than 0 and 1 do.
     """
-    values = numpy.round(numpy.asarray(scores, dtype=float), DECIMALS)
+    values = _rounded(scores)
     mean = float(values.mean())
-    if numpy.ptp(values) == 0:
+    if not _varies(values):
         return wilson_interval(float(values[0]), len(values), confidence)
     with warnings.catch_warnings(), numpy.errstate(all="ignore"):
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
@@ -103,32 +105,56 @@ def item_interval(scores: Sequence[float], confidence: float = CONFIDENCE) -> In
 
 def seed_interval(scores: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
     """Of a method's mean over seeds, by Student's t within [0, 1]; none from one seed, or seeds that are all equal."""
-    mean, square_error = _mean_and_square_error(scores)
-    low = high = None
-    if square_error:
-        low, high, _ = _student(mean, math.sqrt(square_error), len(scores) - 1, confidence)
-        low, high = max(low, 0.0), min(high, 1.0)
-    return Interval(mean, low, high, confidence, len(scores), "seeds", "Student's t")
+    values = _rounded(scores)
+    mean, low, high = float(values.mean()), None, None
+    if _varies(values):
+        half = _student(len(values) - 1, confidence) * float(values.std(ddof=1)) / math.sqrt(len(values))
+        low, high = max(mean - half, 0.0), min(mean + half, 1.0)
+    return Interval(mean, low, high, confidence, len(values), "seeds", "Student's t")
 
 
-def compare_seeds(a: Sequence[float], b: Sequence[float], confidence: float = CONFIDENCE) -> Comparison:
-    """Two methods, from one score per seed: Welch (1947), Generalization of 'Student's' problem, Biometrika 34.
+@functools.cache
+def _student(freedom: int, confidence: float) -> float:
+    return float(stats.t.isf((1 - confidence) / 2, freedom))
+
+
+def compare_means(a: Sequence[float], b: Sequence[float], confidence: float = CONFIDENCE) -> Comparison:
+    """Two methods, from one figure per seed, of any size: Welch (1947), Generalization of 'Student's' problem,
+    Biometrika 34.
 
     The seeds need not be the same ones, nor as many. Nothing is tested where a method has one seed, or where neither
     one's seeds differ at all and the methods do; equal constants are no difference.
     """
-    (mean_a, error_a), (mean_b, error_b) = _mean_and_square_error(a), _mean_and_square_error(b)
-    difference = mean_a - mean_b
+    one, two = _rounded(a), _rounded(b)
+    difference = float(one.mean()) - float(two.mean())
     frame = {"confidence": confidence, "n": (len(a), len(b)), "unit": "seeds", "method": "Welch's t-test"}
-    if error_a is None or error_b is None:
+    if min(len(one), len(two)) < 2:
         reason = "one seed tells nothing about how much seeds differ"
         return Comparison(difference, None, None, None, **frame, reason=reason)
-    if error_a + error_b == 0:
+    if not (_varies(one) or _varies(two)):
         return _without_spread(difference, "neither one's seeds differ: there is no spread to test against", frame)
-    # Welch-Satterthwaite; a constant side adds nothing
-    freedom = (error_a + error_b) ** 2 / (error_a**2 / (len(a) - 1) + error_b**2 / (len(b) - 1))
-    low, high, p_value = _student(difference, math.sqrt(error_a + error_b), freedom, confidence)
-    return Comparison(difference, max(low, -1.0), min(high, 1.0), p_value, **frame)
+    with _quiet():
+        test = stats.ttest_ind(one, two, equal_var=False)
+        low, high = test.confidence_interval(confidence)
+    return Comparison(difference, float(low), float(high), float(test.pvalue), **frame)
+
+
+def compare_seeds(a: Sequence[float], b: Sequence[float], confidence: float = CONFIDENCE) -> Comparison:
+    """The same of scores, whose difference lies between -1 and 1."""
+    return _within_one(compare_means(a, b, confidence))
+
+
+def welch_p_values(a: numpy.ndarray, b: numpy.ndarray) -> numpy.ndarray:
+    """Of `compare_means` for many pairs of methods at once; NaN where there is no spread to test against.
+
+    Args:
+        a: a row per method with a figure per seed, two or more; or one row for all.
+        b: the other methods' rows.
+    """
+    one, two = (numpy.atleast_2d(_rounded(values)) for values in (a, b))
+    with _quiet():
+        p_values = stats.ttest_ind(one, two, axis=1, equal_var=False).pvalue
+    return numpy.where((numpy.ptp(one, axis=1) > 0) | (numpy.ptp(two, axis=1) > 0), p_values, math.nan)
 
 
 def compare_items(a: Sequence[float], b: Sequence[float], confidence: float = CONFIDENCE) -> Comparison:
@@ -149,17 +175,20 @@ def compare_items(a: Sequence[float], b: Sequence[float], confidence: float = CO
     binary = _all_or_nothing(a) and _all_or_nothing(b)
     method = "exact McNemar test" if binary else "paired t-test"
     frame = {"confidence": confidence, "n": (len(a), len(b)), "unit": "items", "method": method}
-    difference, square_error = _mean_and_square_error(differences)
+    values = _rounded(differences)
+    difference = float(values.mean())
     if binary and differences.any():
         wins, losses = int((differences > 0).sum()), int((differences < 0).sum())
         share, p_value = (wins + losses) / len(a), float(mcnemar_p_values(wins, losses))
         bounds = stats.binomtest(wins, wins + losses).proportion_ci(confidence, method="exact")
         low, high = (float(2 * bound - 1) * share for bound in bounds)
         return Comparison(difference, low, high, p_value, **frame)
-    if not square_error:
-        return _without_spread(difference, "the models differ by the same on every item: no spread", frame)
-    low, high, p_value = _student(difference, math.sqrt(square_error), len(a) - 1, confidence)
-    return Comparison(difference, max(low, -1.0), min(high, 1.0), p_value, **frame)
+    if not _varies(values):
+        return _without_spread(float(values[0]), "the models differ by the same on every item: no spread", frame)
+    with _quiet():
+        test = stats.ttest_rel(values, numpy.zeros_like(values))
+        low, high = test.confidence_interval(confidence)
+    return _within_one(Comparison(difference, float(low), float(high), float(test.pvalue), **frame))
 
 
 def mcnemar_p_values(wins: numpy.ndarray, losses: numpy.ndarray) -> numpy.ndarray:
@@ -192,20 +221,24 @@ def _without_spread(difference: float, reason: str, frame: dict) -> Comparison:
     return Comparison(0.0, 0.0, 0.0, 1.0, **frame)
 
 
-def _student(estimate: float, error: float, freedom: float, confidence: float) -> tuple[float, float, float]:
-    """Interval around the estimate, and the two-sided p-value of it being zero."""
-    half = error * float(stats.t.isf((1 - confidence) / 2, freedom))
-    return estimate - half, estimate + half, 2 * float(stats.t.sf(abs(estimate) / error, freedom))
+def _within_one(found: Comparison) -> Comparison:
+    return found if found.low is None else replace(found, low=max(found.low, -1.0), high=min(found.high, 1.0))
 
 
-def _mean_and_square_error(scores: Sequence[float]) -> tuple[float, float | None]:
-    """Mean and the square of its standard error: None for a single score, exactly 0 where all are equal."""
-    values = numpy.round(numpy.asarray(scores, dtype=float), DECIMALS)
-    if len(values) < 2:
-        return float(values[0]), None
-    if numpy.ptp(values) == 0:
-        return float(values[0]), 0.0
-    return float(values.mean()), float(values.var(ddof=1)) / len(values)
+def _rounded(scores: Sequence[float] | numpy.ndarray) -> numpy.ndarray:
+    return numpy.round(numpy.asarray(scores, dtype=float), DECIMALS)
+
+
+def _varies(values: numpy.ndarray) -> bool:
+    return bool(numpy.ptp(values) > 0)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """scipy warns of lost digits where one side hardly varies; that neither does is looked for beforehand."""
+    with warnings.catch_warnings(), numpy.errstate(all="ignore"):
+        warnings.simplefilter("ignore", RuntimeWarning)
+        yield
 
 
 def _all_or_nothing(scores: Sequence[float]) -> bool:

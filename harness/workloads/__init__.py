@@ -17,6 +17,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 from harness.batches import Batch
 from harness.errors import UserError, did_you_mean
+from harness.models import Origin
 from harness.params import TrainingParams
 from harness.result.schema import Inference, Lengths, TokenLoss
 from harness.scoring import Scores, score_predictions
@@ -71,18 +72,18 @@ class Workload(ABC):
 
     @classmethod
     @abstractmethod
-    def load(cls, params: TrainingParams, device: torch.device, where: str) -> tuple["Workload", PreTrainedModel]:
+    def load(cls, params: TrainingParams, device: torch.device, origin: Origin) -> tuple["Workload", PreTrainedModel]:
         """The workload with its processor, and the untouched base model on the device, in evaluation mode.
 
         Args:
             params: name the model.
             device: to load it onto.
-            where: the file that messages about parameters name.
+            origin: what messages call the place that a parameter comes from.
         """
 
     @classmethod
     @abstractmethod
-    def build(cls, params: TrainingParams, device: torch.device, where: str) -> tuple["Workload", PreTrainedModel]:
+    def build(cls, params: TrainingParams, device: torch.device, origin: Origin) -> tuple["Workload", PreTrainedModel]:
         """The same with random weights and without a processor, for rows of `random_splits`."""
 
     @abstractmethod

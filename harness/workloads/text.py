@@ -14,6 +14,7 @@ from harness.batches import Batch
 from harness.errors import UserError
 from harness.measure.forgetting import held_out_texts, text_source, token_loss
 from harness.measure.inference import BATCH_ROWS, measure_inference
+from harness.models import Origin
 from harness.params import TrainingParams
 from harness.result.schema import Inference
 from harness.task import Row, Splits, Task
@@ -50,21 +51,21 @@ class Text(Workload):
         return random_splits(task, subset, params)
 
     @classmethod
-    def load(cls, params: TrainingParams, device: torch.device, where: str) -> tuple["Text", PreTrainedModel]:
-        name, pinned = models.location(params, where)
+    def load(cls, params: TrainingParams, device: torch.device, origin: Origin) -> tuple["Text", PreTrainedModel]:
+        name, pinned = models.location(params, origin)
         tokenizer = load_tokenizer(name, pinned)
         config = AutoConfig.from_pretrained(name, trust_remote_code=False, **pinned)
-        _check(config, params, where)
-        base = models.load_weights(cls.auto_class(config), config, params, device, where)
+        _check(config, params, origin)
+        base = models.load_weights(cls.auto_class(config), config, params, device, origin)
         return cls(Encoder(tokenizer, params, config.is_encoder_decoder), params), _prepare(
             base, tokenizer, params, device
         )
 
     @classmethod
-    def build(cls, params: TrainingParams, device: torch.device, where: str) -> tuple["Text", PreTrainedModel]:
-        config = architecture(params.model_id, where)
-        _check(config, params, where)
-        base = models.random_weights(cls.auto_class(config), config, params, device, where)
+    def build(cls, params: TrainingParams, device: torch.device, origin: Origin) -> tuple["Text", PreTrainedModel]:
+        config = architecture(params.model_id, origin("model_id"))
+        _check(config, params, origin)
+        base = models.random_weights(cls.auto_class(config), config, params, device, origin)
         encoder = RandomEncoder(config, params)
         return cls(encoder, params), _prepare(base, encoder.tokenizer, params, device)
 
@@ -96,12 +97,12 @@ class Text(Workload):
         return [self.encoder.encode_prompt(row.prompt)[0] for row in rows]
 
 
-def _check(config: PretrainedConfig, params: TrainingParams, where: str) -> None:
+def _check(config: PretrainedConfig, params: TrainingParams, origin: Origin) -> None:
     if params.loss_on == "all" and config.is_encoder_decoder:
-        raise UserError(f'{where}: loss_on: "all" needs a causal model; use "target"')
+        raise UserError(f'{origin("loss_on")}: loss_on: "all" needs a causal model; use "target"')
     if config.model_type == "t5" and params.dtype == "float16":
         log.warning("%s: dtype: T5's activations overflow in float16, so that steps are skipped or answers garbled; "
-                    "bfloat16 does not", where)  # fmt: skip
+                    "bfloat16 does not", origin("dtype"))  # fmt: skip
 
 
 def _prepare(base: PreTrainedModel, tokenizer: Any, params: TrainingParams, device: torch.device) -> PreTrainedModel:

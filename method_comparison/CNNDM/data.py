@@ -9,7 +9,7 @@ import re
 from itertools import islice
 from statistics import fmean
 
-from harness.embedded.news import make_articles
+from harness.embedded.text.news import make_articles
 from harness.task import HubDataset, Metric, Row, Score, Source, Splits, TokenLengths, hold_out, load_hub_split
 
 METRIC = Metric("ROUGE-L")
@@ -25,7 +25,7 @@ TEST_ARTICLES = 1600
 EMBEDDED_TRAIN, EMBEDDED_TEST = 3000, 500
 
 
-def load_splits(source: Source) -> Splits:
+def load_splits(source: Source, subset: str | None) -> Splits:
     """All three splits; train and valid hold no article that is tested on, whatever its address."""
     if source == "embedded":
         train, test = _embedded_rows("train", EMBEDDED_TRAIN), _embedded_rows("test", EMBEDDED_TEST)

@@ -7,7 +7,7 @@ one original stay in one split. The embedded twin is word problems made by the p
 import re
 from fractions import Fraction
 
-from harness.embedded.word_problems import make_problems
+from harness.embedded.text.word_problems import make_problems
 from harness.task import HubDataset, Metric, Row, Score, Source, Splits, TokenLengths, hold_out, load_hub_split
 
 METRIC = Metric("accuracy")
@@ -24,7 +24,7 @@ MAX_CHARACTERS = 1300  # of question and answer together; longer items are dropp
 EMBEDDED_TRAIN, EMBEDDED_TEST = 6000, 400
 
 
-def load_splits(source: Source) -> Splits:
+def load_splits(source: Source, subset: str | None) -> Splits:
     """All three splits; valid is carved out of train by original question."""
     if source == "embedded":
         train, test = _embedded_rows("train", EMBEDDED_TRAIN), _embedded_rows("test", EMBEDDED_TEST)

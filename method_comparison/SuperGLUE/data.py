@@ -6,8 +6,8 @@ carved out of train. The embedded twins are made by the project's own generators
 
 from collections.abc import Mapping
 
-from harness.embedded.events import make_choices
-from harness.embedded.passages import make_inferences, make_questions
+from harness.embedded.text.events import make_choices
+from harness.embedded.text.passages import make_inferences, make_questions
 from harness.task import HubDataset, Metric, Row, Score, Source, Splits, TokenLengths, hold_out, load_hub_split
 
 METRIC = Metric("accuracy")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dashboard_files import ours, published, write
+from result_files import ours, published, write
 
 TASK = "Demo"
 EVIL = "<img src=x onerror=alert(1)>{{7}}${8}"  # a name that would act if it were taken for markup

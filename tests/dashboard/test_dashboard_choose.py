@@ -1,8 +1,8 @@
 """Which method for me? What the Choose page keeps, drops, ranks, and admits not to know."""
 
 import pytest
-from dashboard_files import load
 from dashboard_results import frames, result, seeds
+from result_files import load
 
 from harness.dashboard.choose import advise
 from harness.dashboard.needs import FAMILIES, INFERENCE, PRIORITIES, Needs

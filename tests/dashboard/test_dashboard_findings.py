@@ -4,8 +4,8 @@ import math
 
 import numpy
 import pytest
-from dashboard_files import load
 from dashboard_results import frames, result, seeds
+from result_files import load
 from scipy import stats
 
 from harness.dashboard.checks import CLOSE

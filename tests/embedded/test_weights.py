@@ -26,7 +26,7 @@ def only_bin(tmp_path, monkeypatch):
 
 
 def test_bin_weights_are_loaded(only_bin):
-    loaded = Text.load(HUB, torch.device("cpu"), "test")[1]
+    loaded = Text.load(HUB, torch.device("cpu"), str)[1]
     ours, theirs = loaded.state_dict(), only_bin[1].state_dict()
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
@@ -34,7 +34,7 @@ def test_bin_weights_are_loaded(only_bin):
 
 def test_the_models_that_ship_are_never_loaded_from_bin(only_bin):
     with pytest.raises(OSError, match="safetensors"):
-        Text.load(OWN, torch.device("cpu"), "test")[1]
+        Text.load(OWN, torch.device("cpu"), str)[1]
 
 
 class Malicious:
@@ -47,5 +47,5 @@ def test_a_bin_that_would_run_code_is_refused(only_bin, write, capsys):
     folder, model = only_bin
     write({**model.state_dict(), "extra": Malicious()}, folder / "pytorch_model.bin")
     with pytest.raises(UserError, match=r"its \.bin file holds more than weights and was not loaded"):
-        Text.load(HUB, torch.device("cpu"), "test")[1]
+        Text.load(HUB, torch.device("cpu"), str)[1]
     assert "never be printed" not in capsys.readouterr().out

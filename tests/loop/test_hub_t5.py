@@ -91,7 +91,7 @@ def super_glue() -> Repo:
     def rows(make, numbers, label):
         return [make(i) | {"idx": i, "label": i % 2 if label is None else label} for i in numbers]
 
-    pinned = TASKS["SuperGLUE"].DATASETS["boolq"]
+    pinned = TASKS["SuperGLUE"].datasets["boolq"]
     return parquet_repo(pinned.repo_id, pinned.revision, {
         subset: {
             "train": [shard(rows(make, range(1, 121), None), labels)],
@@ -115,7 +115,7 @@ def cnn_dailymail() -> Repo:
         "validation": [shard(rows(201, 209))],
         "test": [shard(rows(301, 309))],
     }
-    pinned = TASKS["CNNDM"].DATASETS["articles"]
+    pinned = TASKS["CNNDM"].datasets["articles"]
     return parquet_repo(pinned.repo_id, pinned.revision, {"1.0.0": splits, "3.0.0": splits})
 
 

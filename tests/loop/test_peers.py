@@ -11,11 +11,11 @@ from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, Trainer, Trai
 
 import run as runner
 from harness import modes
-from harness.adapter_config import read_adapter
+from harness.adapter_config import Adapter
+from harness.devices import hardware
 from harness.experiment import find_experiment, read_experiment
 from harness.plan import Plan
 from harness.record import new_record
-from harness.result.provenance import hardware
 from harness.workloads.text import Text
 
 STEPS, WARMUP_RATIO = 50, 0.1
@@ -33,7 +33,7 @@ def train_ours(tmp_path, monkeypatch, changes, folder=LORA, subset=None):
     record = new_record(Plan(experiment, subset, output=tmp_path), task, device, hardware(device))
     runner.set_seed(0)
     splits, workload, base = runner.load(record, mode, task)
-    model = runner.attach(record, base, read_adapter(experiment), workload, len(splits.train))
+    model = runner.attach(record, base, Adapter.of(experiment), workload, len(splits.train))
     untrained = copy.deepcopy(model)
     collated, collate = [], Text.collate
 

@@ -7,14 +7,12 @@ import pytest
 import torch
 from conftest import LORA
 from peft import PeftModel
-from transformers import AutoModelForCausalLM
 
 import run
 from harness import optimizers
-from harness.experiment import ROOT
+from harness.merging import without_adapter
 from harness.text.encoding import IGNORED
 
-EMBEDDED = ROOT / "harness" / "embedded" / "llama"
 LONGER = ["--set", "max_steps=24", "--set", "eval_steps=8", "--set", "batch_size=8"]
 
 
@@ -46,16 +44,22 @@ def test_quantized_base_trains_saves_and_loads(run_main, seen, dtype):
     trainable, total = (outcome.json["train_info"][f"num_{kind}_params"] for kind in ("trainable", "total"))
     assert (trainable, total) == (108_544, 1_879_744), "packed weights count as many as they stand for"
 
-    plain = AutoModelForCausalLM.from_pretrained(EMBEDDED, dtype=torch.float32)
-    loaded = PeftModel.from_pretrained(plain, outcome.folder / "adapter")
+    base = without_adapter(model)
+    del base.peft_config  # else PEFT warns of a second adapter
+    if dtype == "int4":  # int8 also multiplies in few bits, and how exactly depends on the processor
+        base = base.dequantize().float()
+    loaded = PeftModel.from_pretrained(base, outcome.folder / "adapter")
     ids = torch.arange(5, 40)[None]
     with torch.inference_mode():
-        difference = (loaded(ids).logits - model.eval()(ids).logits.float()).abs().mean()
-        untouched = (loaded(ids).logits - loaded.get_base_model()(ids).logits).abs().mean()
+        trained, complete = model.eval()(ids).logits, loaded(ids).logits
         with loaded.disable_adapter():
-            change = (loaded(ids).logits - model(ids).logits.float()).abs().mean()
-    assert untouched == 0
-    assert difference < 0.5 * change, "the saved adapter, on the plain base, does what the trained model does"
+            effect = (complete - loaded(ids).logits).abs().mean()
+        for name, weight in loaded.named_parameters():
+            if "q_proj.lora_B" in name:
+                weight.zero_()
+        incomplete = loaded(ids).logits
+    assert (complete - trained).abs().mean() < 0.1 * effect, "the saved adapter does what the trained one does"
+    assert (incomplete - trained).abs().mean() > 0.1 * effect, "the bound notices that a part is missing"
 
 
 def test_eight_bit_optimizer(run_main):

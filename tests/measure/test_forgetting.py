@@ -9,7 +9,7 @@ from peft import LoraConfig, PromptTuningConfig, get_peft_model
 from test_inference import CAUSAL, load_base
 from transformers import AutoTokenizer
 
-from harness.embedded.corpus import held_out_documents
+from harness.embedded.llama.corpus import held_out_documents
 from harness.experiment import ROOT
 from harness.measure.forgetting import token_loss
 
@@ -58,6 +58,7 @@ def test_an_adapter_that_does_nothing_forgets_nothing(tokenizer):
     assert token_loss(model, tokenizer, TEXTS) == before
 
 
+@pytest.mark.measured
 def test_a_run_measures_the_untouched_base(run_main, tokenizer):
     outcome = run_main(LORA, "--set", "optimizer_kwargs.lr=0.3", "--set", "grad_norm_clip=null")
     forgetting = outcome.json["forgetting"]

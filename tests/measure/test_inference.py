@@ -84,6 +84,7 @@ def test_variants_are_what_they_are_called(name):
     torch.testing.assert_close(logits(model), adapted, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.measured
 def test_a_run_says_what_its_adapter_costs(run_main, capsys):
     outcome = run_main(LORA)
     assert outcome.code == 0
@@ -100,6 +101,7 @@ def test_a_quantized_base_is_measured_too(run_main):
     assert inference["merged"] is None, "merging would round the adapter to eight bits"
 
 
+@pytest.mark.measured
 def test_full_fine_tuning_costs_nothing(run_main):
     inference = run_main(ROOT / "method_comparison/MetaMathQA/experiments/full-finetuning/embedded-llama").json[
         "inference"

@@ -11,9 +11,12 @@ from scipy import stats
 from harness.result.uncertainty import (
     bootstrap_interval,
     compare_items,
+    compare_means,
     compare_seeds,
     item_interval,
+    pair_seeds,
     seed_interval,
+    welch_p_values,
     wilson_interval,
 )
 
@@ -209,11 +212,44 @@ def test_seeds_that_do_not_differ():
 def test_false_positives_of_the_comparison_by_seeds(seeds, expected):
     """A method against itself: 4 points between seeds, 400 items, 60 % right. Measured over a million comparisons,
     Welch sees a difference in 2.3 % with 2 seeds (too cautious), 3.5 % with 3 and 4.4 % with 5."""
-    generator, comparisons = numpy.random.default_rng(seeds), 6000
+    generator, comparisons = numpy.random.default_rng(seeds), 20_000
     means = generator.binomial(400, generator.normal(0.6, 0.04, (comparisons, 2, seeds))) / 400
-    found = numpy.mean([compare_seeds(a, b).better() is not None for a, b in means])
-    assert found == pytest.approx(expected, abs=0.006)
+    found = numpy.mean(welch_p_values(means[:, 0], means[:, 1]) < 0.05)  # no spread is no finding
+    assert found == pytest.approx(expected, abs=0.004)
     assert seeds == 2 or 0.03 < found < 0.07
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(2, 5), st.integers(2, 5), st.data())
+def test_many_comparisons_at_once_are_those_one_by_one(n, m, data):
+    row = st.lists(st.sampled_from([0.1 + 0.2, 0.3, 0.3000001, 0.5, 0.75]), min_size=m, max_size=m)
+    one = data.draw(st.lists(scores, min_size=n, max_size=n))
+    others = data.draw(st.lists(row, min_size=1, max_size=6))
+    p_values = welch_p_values(one, numpy.array(others))
+    for other, p_value in zip(others, p_values, strict=True):
+        comparison = compare_seeds(one, other)
+        if math.isnan(p_value):
+            assert comparison.p_value in (None, 1.0)
+        else:
+            assert p_value == pytest.approx(comparison.p_value, abs=1e-12)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.floats(1, 1e9), min_size=2, max_size=6), st.lists(st.floats(1, 1e9), min_size=2, max_size=6))
+def test_figures_of_any_size_are_not_bounded(a, b):
+    """Welch's formula by hand; scores, which lie between 0 and 1, have their differences bounded, bytes do not."""
+    errors = [numpy.var(values, ddof=1) / len(values) for values in (a, b)]
+    assume(max(errors) > 1e-6)
+    freedom = sum(errors) ** 2 / sum(error**2 / (len(one) - 1) for error, one in zip(errors, (a, b), strict=True))
+    half = stats.t.isf(0.025, freedom) * math.sqrt(sum(errors))
+    found = compare_means(a, b)
+    assert found.difference == pytest.approx(numpy.mean(a) - numpy.mean(b), rel=1e-6, abs=1e-6)
+    assert (found.low, found.high) == pytest.approx(
+        (found.difference - half, found.difference + half), rel=1e-6, abs=1e-6
+    )
+    assert found.p_value == pytest.approx(
+        2 * stats.t.sf(abs(found.difference) / math.sqrt(sum(errors)), freedom), rel=1e-6
+    )
 
 
 def test_pooled_items_would_call_noise_a_difference():
@@ -256,3 +292,10 @@ def test_items_must_be_the_same():
     with pytest.raises(ValueError, match="got 0 and 0"):
         compare_items([], [])
     assert compare_items([0.5, 0.6], [0.3, 0.4]).p_value is None  # by the same on every item
+
+
+def test_which_seeds_pair_up():
+    assert pair_seeds([0, 1, 2], [2]) == (2, 0)
+    assert pair_seeds([5, 1, 0], [0, 1]) == (1, 1)  # the first of A's that both have
+    assert pair_seeds([0, 1], [7, 8]) == (0, 0)
+    assert pair_seeds([math.nan], [math.nan, 3]) == (0, 0)

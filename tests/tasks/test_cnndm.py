@@ -1,5 +1,6 @@
 """CNN/DailyMail: articles of the hub become prompts, ROUGE is rouge_score's, splits share no article."""
 
+import inspect
 import random
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from harness.task import Row, load_task
 from harness.task import load_splits as load_checked_splits
 
 task = load_task(ROOT / "method_comparison" / "CNNDM")
+cnndm = inspect.getmodule(task.score)
 TYPES = {"ROUGE-1": "rouge1", "ROUGE-2": "rouge2", "ROUGE-L": "rougeL"}
 TEXT = "The mayor of Paris opened a new bridge on Monday , running 42 metres over water ; cars were running again ."
 
@@ -32,10 +34,10 @@ def hub_rows(monkeypatch):
     held = {}
 
     def load_hub_split(dataset, split):
-        assert dataset == task.DATASETS["articles"]
+        assert dataset == task.datasets["articles"]
         return iter(held[split])
 
-    monkeypatch.setattr(task, "load_hub_split", load_hub_split)
+    monkeypatch.setattr(cnndm, "load_hub_split", load_hub_split)
     return held
 
 
@@ -116,7 +118,7 @@ def test_words_are_stemmed_and_line_breaks_are_spaces():
     ],
 )
 def test_slots_are_names_and_numbers(text, slots):
-    assert task.slots(text) == slots
+    assert cnndm.slots(text) == slots
 
 
 def test_slots_found_leaves_out_references_without_any():
@@ -154,8 +156,8 @@ def test_embedded_splits_share_nothing_and_highlights_are_in_the_articles():
     parts = (splits.train, splits.valid, splits.test)
     for rows in parts:
         assert all(row.prompt.startswith("summarize: ") and row.reference for row in rows)
-        found = [task.slots(row.reference) <= task.words(row.prompt) for row in rows]
+        found = [cnndm.slots(row.reference) <= cnndm.words(row.prompt) for row in rows]
         assert sum(found) > 0.8 * len(rows), "who, where and how many must be found in the text"
     train, valid, test = ({row.prompt for row in rows} for rows in parts)
     assert not train & valid | train & test | valid & test
-    assert task.load_splits("embedded") == splits, "made alike every time"
+    assert task.load_splits("embedded", None) == splits, "made alike every time"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from harness.adapter_config import build_adapter_config, read_adapter
-from harness.experiment import ROOT, all_experiments, display_path, read_experiment
+from harness.adapter_config import Adapter, build_adapter_config
+from harness.experiment import ROOT, all_experiments, read_experiment
 from harness.optimizers import check_optimizer
 from harness.rehearsal import check_architecture
 from harness.task import load_task
@@ -27,7 +27,7 @@ def name(folder):
 @pytest.mark.parametrize("folder", FOLDERS, ids=name)
 def test_folder_is_valid(folder):
     experiment = read_experiment(folder)
-    check_optimizer(experiment.params, display_path(folder))
+    check_optimizer(experiment.params, experiment.origin)
     if experiment.adapter_config is not None:
         build_adapter_config(experiment.adapter_config, experiment.adapter_config_path, experiment.params)
     assert {path.name for path in folder.iterdir()} <= {"adapter_config.json", "training_params.json", "README.md"}
@@ -40,7 +40,7 @@ def test_folder_is_valid(folder):
 @pytest.mark.filterwarnings("ignore")  # of the methods' own implementations, as in a rehearsal by hand
 @pytest.mark.parametrize("folder", REHEARSED, ids=name)
 def test_rehearsal_passes(folder, run_main, capsys):
-    subsets = getattr(load_task(folder.parents[2]), "SUBSETS", ())
+    subsets = load_task(folder.parents[2]).subsets
     one_subset = ["--subset", subsets[-1]] if subsets else []
     assert run_main(folder, "--rehearse", *one_subset, fast=False).code == 0
     printed = capsys.readouterr().out
@@ -51,7 +51,7 @@ def test_rehearsal_passes(folder, run_main, capsys):
 @pytest.mark.parametrize("path", TRAINABLE)
 def test_trainable_parameters_on_the_real_architecture(path):
     experiment = read_experiment(ROOT / "method_comparison" / "MetaMathQA" / "experiments" / path)
-    assert check_architecture(experiment, read_adapter(experiment), Text)[0] == TRAINABLE[path]
+    assert check_architecture(experiment, Adapter.of(experiment), Text)[0] == TRAINABLE[path]
 
 
 def test_rehearsal_adapts_what_is_bound_to_the_model_and_says_so(write_experiment, run_main, capsys):

@@ -55,9 +55,7 @@ def test_the_example_of_contributing_runs(copied):
 
 def test_subsets_run_one_after_the_other_and_have_a_mean(copied):
     data = copied / "method_comparison" / "Sums" / "data.py"
-    text = data.read_text().replace(
-        "def load_splits(source):", 'SUBSETS = ("small", "large")\n\ndef load_splits(source, subset):'
-    )
+    text = data.read_text().replace("def load_splits(", 'SUBSETS = ("small", "large")\n\ndef load_splits(')
     data.write_text(text.replace("range(2, 50)", 'range(2, 30 if subset == "small" else 50)'))
     short = ["--set", "max_steps=2", "--set", "eval_steps=2"]
 
@@ -89,9 +87,7 @@ def test_subsets_run_one_after_the_other_and_have_a_mean(copied):
 
 def test_a_subset_that_fails_is_told_and_an_old_result_does_not_stand_in_for_it(copied):
     data = copied / "method_comparison" / "Sums" / "data.py"
-    text = data.read_text().replace(
-        "def load_splits(source):", 'SUBSETS = ("one", "two")\n\ndef load_splits(source, subset):'
-    )
+    text = data.read_text().replace("def load_splits(", 'SUBSETS = ("one", "two")\n\ndef load_splits(')
     data.write_text(text)
     params = copied / "method_comparison" / "Sums" / "default_training_params.json"
     params.write_text(
@@ -131,9 +127,7 @@ def ignore_interrupts():
 @pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGTERM])
 def test_a_cancelled_subset_leaves_its_json_and_no_other_starts(copied, kill):
     data = copied / "method_comparison" / "Sums" / "data.py"
-    text = data.read_text().replace(
-        "def load_splits(source):", 'SUBSETS = ("one", "two")\n\ndef load_splits(source, subset):'
-    )
+    text = data.read_text().replace("def load_splits(", 'SUBSETS = ("one", "two")\n\ndef load_splits(')
     data.write_text(text)
     command = [sys.executable, "run.py", WHOLE, "--set", "max_steps=100000", "--device", "cpu"]
     process = subprocess.Popen(command, cwd=copied, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -153,7 +147,7 @@ def test_no_task_is_known_to_the_harness():
     tasks = [path.parent for path in (ROOT / "method_comparison").glob("*/data.py")]
     names = [folder.name for folder in tasks]
     for task in map(load_task, tasks):
-        names += [*getattr(task, "SUBSETS", ()), *(dataset.repo_id for dataset in task.DATASETS.values())]
+        names += [*task.subsets, *(dataset.repo_id for dataset in task.datasets.values())]
     assert len(names) > 6
     for path in [ROOT / "run.py", *(ROOT / "harness").rglob("*.py"), *(ROOT / "harness").rglob("*.json")]:
         text = path.read_text(encoding="utf-8")

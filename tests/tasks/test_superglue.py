@@ -1,5 +1,6 @@
 """SuperGLUE: rows of the hub become text, labels are scored, splits share nothing."""
 
+import inspect
 import random
 
 import pytest
@@ -13,6 +14,7 @@ from harness.task import Row, Splits, load_task
 from harness.task import load_splits as load_checked_splits
 
 task = load_task(ROOT / "method_comparison" / "SuperGLUE")
+superglue = inspect.getmodule(task.score)
 LABELS = {"boolq": ["false", "true"], "rte": ["entailment", "not_entailment"], "copa": ["choice1", "choice2"]}
 # Rows as the hub's parquet files have them, with what they must become.
 HUB_ROWS = {
@@ -37,23 +39,23 @@ def hub_rows(monkeypatch):
     held = {}
 
     def load_hub_split(dataset, split):
-        assert dataset == task.DATASETS[dataset.config]
+        assert dataset == task.datasets[dataset.config]
         return held[dataset.config, split]
 
-    monkeypatch.setattr(task, "load_hub_split", load_hub_split)
+    monkeypatch.setattr(superglue, "load_hub_split", load_hub_split)
     return held
 
 
 def many(subset, first, count, label=None):
     """Rows of distinct sources, numbered from `first`."""
-    field = task.FIELDS[subset][0]
+    field = superglue.FIELDS[subset][0]
     return [
         HUB_ROWS[subset][0] | {field: f"Text {i}.", "label": i % 2 if label is None else label}
         for i in range(first, first + count)
     ]
 
 
-@pytest.mark.parametrize("subset", task.SUBSETS)
+@pytest.mark.parametrize("subset", task.subsets)
 def test_rows_of_the_hub_become_text(hub_rows, subset):
     item, row = HUB_ROWS[subset]
     hub_rows[subset, "train"], hub_rows[subset, "validation"] = many(subset, 0, 400), [item]
@@ -62,14 +64,14 @@ def test_rows_of_the_hub_become_text(hub_rows, subset):
     assert (len(splits.train), len(splits.valid)) == (350, 50), "COPA's size: 400 rows, of which 50 are held out"
 
 
-@pytest.mark.parametrize("subset", task.SUBSETS)
+@pytest.mark.parametrize("subset", task.subsets)
 @pytest.mark.parametrize("number", [0, 1])
 def test_numbers_of_the_hub_become_labels(hub_rows, subset, number):
     hub_rows[subset, "train"], hub_rows[subset, "validation"] = many(subset, 0, 60), many(subset, 90, 2, number)
     assert [row.target for row in task.load_splits("hub", subset).test] == [LABELS[subset][number]] * 2
 
 
-@pytest.mark.parametrize("subset", task.SUBSETS)
+@pytest.mark.parametrize("subset", task.subsets)
 def test_what_is_tested_on_is_not_trained_on(hub_rows, subset):
     train = many(subset, 0, 200) + many(subset, 0, 100)  # several rows about one source
     hub_rows[subset, "train"], hub_rows[subset, "validation"] = train, many(subset, 180, 40)
@@ -88,7 +90,7 @@ def test_the_question_of_a_long_passage_remains_in_the_prompt(hub_rows):
     assert row.source == long, "two long passages that begin alike are two sources"
 
 
-@pytest.mark.parametrize("subset", task.SUBSETS)
+@pytest.mark.parametrize("subset", task.subsets)
 def test_an_output_that_is_no_label_is_wrong_and_invalid(subset):
     for reference in LABELS[subset]:
         for label in LABELS[subset]:
@@ -106,7 +108,7 @@ def test_any_text_gets_a_score(text, reference):
     assert score.value == float(text.strip() == reference)
 
 
-@pytest.mark.parametrize("subset", task.SUBSETS)
+@pytest.mark.parametrize("subset", task.subsets)
 def test_accuracy_is_that_of_scikit_learn(subset):
     rng = random.Random(subset)
     references = rng.choices(LABELS[subset], k=500)
@@ -124,7 +126,7 @@ def test_majority_baseline_answers_the_most_frequent_label():
     assert majority_baseline(task, train, test) == 0.25
 
 
-@pytest.mark.parametrize("subset", task.SUBSETS)
+@pytest.mark.parametrize("subset", task.subsets)
 def test_embedded_splits_share_nothing_and_both_labels_occur(subset):
     splits: Splits = load_checked_splits(task, "embedded", subset)
     assert len(splits.train) + len(splits.valid) >= 2500
@@ -133,7 +135,7 @@ def test_embedded_splits_share_nothing_and_both_labels_occur(subset):
         share = sum(row.target == LABELS[subset][0] for row in rows) / len(rows)
         assert 0.4 < share < 0.6
         assert all(task.score(row.target, row.reference).value == 1 for row in rows)
-        assert all(row.prompt.startswith(f"{subset} {task.FIELDS[subset][0]}: ") for row in rows)
+        assert all(row.prompt.startswith(f"{subset} {superglue.FIELDS[subset][0]}: ") for row in rows)
     train, valid, test = ({row.prompt for row in rows} for rows in (splits.train, splits.valid, splits.test))
     assert not train & valid | train & test | valid & test
     assert task.load_splits("embedded", subset) == splits, "made alike every time"

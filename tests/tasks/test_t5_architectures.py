@@ -3,7 +3,7 @@
 import pytest
 from transformers import AutoModelForSeq2SeqLM
 
-from harness.adapter_config import read_adapter
+from harness.adapter_config import Adapter
 from harness.architecture import architecture, meta_model
 from harness.experiment import ROOT, all_experiments, read_experiment
 from harness.rehearsal import check_architecture
@@ -55,7 +55,7 @@ def read(task, path):
 @pytest.mark.parametrize("path", TRAINABLE)
 def test_trainable_parameters(path):
     experiment = read("SuperGLUE", path)
-    trainable, total = check_architecture(experiment, read_adapter(experiment), Text)
+    trainable, total = check_architecture(experiment, Adapter.of(experiment), Text)
     assert trainable == TRAINABLE[path]
     added = 0 if path.startswith("full-finetuning") else trainable  # LN tuning trains copies of what it freezes
     assert total == BASE[size_of(path)] + added

@@ -5,7 +5,7 @@ import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
 from harness.adapter import attach
-from harness.adapter_config import read_adapter
+from harness.adapter_config import Adapter
 from harness.experiment import ROOT, all_experiments, read_experiment
 from harness.text.encoding import Sample, collate
 
@@ -36,7 +36,7 @@ def model(request):
     heads, d_kv = (32, 128) if "3b" in request.param.name else (4, 8)
     base = T5ForConditionalGeneration(T5Config(vocab_size=64, d_model=32, d_kv=d_kv, d_ff=64, num_layers=2, num_heads=heads,
                                                decoder_start_token_id=0, dropout_rate=0.0))  # fmt: skip
-    model = attach(base, read_adapter(experiment), experiment.params, "SEQ_2_SEQ_LM")
+    model = attach(base, Adapter.of(experiment), experiment.params, "SEQ_2_SEQ_LM")
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:

@@ -13,7 +13,7 @@ from harness.task import Row
 from harness.text.encoding import IGNORED, Encoder, Sample, collate, load_tokenizer
 
 PARAMS = read_experiment(ROOT / "method_comparison/MetaMathQA/experiments/lora/embedded-llama-rank8").params
-TOKENIZER = load_tokenizer(*location(PARAMS, "test"))
+TOKENIZER = load_tokenizer(*location(PARAMS, str))
 EOS, PAD = 1, 0
 
 lengths = st.integers(min_value=1, max_value=12)

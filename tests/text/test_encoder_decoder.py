@@ -16,7 +16,7 @@ PARAMS = read_experiment(SUMMARIES / "full-finetuning" / "embedded-t5").params
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return load_tokenizer(*location(PARAMS, "test"))
+    return load_tokenizer(*location(PARAMS, str))
 
 
 def test_prompt_and_target_end_and_are_cut_where_the_params_say(tokenizer):
@@ -31,7 +31,7 @@ def test_prompt_and_target_end_and_are_cut_where_the_params_say(tokenizer):
 
 
 def test_the_decoder_starts_with_its_own_token_and_padding_is_no_label(tokenizer):
-    model = Text.load(PARAMS, torch.device("cpu"), "test")[1]
+    model = Text.load(PARAMS, torch.device("cpu"), str)[1]
     encoder = Encoder(tokenizer, PARAMS, True)
     samples = [encoder.encode(Row("a passage of some words", target, "", "")) for target in ("one two three", "four")]
     batch = collate(samples, tokenizer.pad_token_id, "target", True)

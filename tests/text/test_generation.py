@@ -14,7 +14,7 @@ from harness.text.generation import generate, neutralize_generation_config
 from harness.workloads.text import Text
 
 PARAMS = read_experiment(ROOT / "method_comparison/MetaMathQA/experiments/lora/embedded-llama-rank8").params
-TOKENIZER = load_tokenizer(*location(PARAMS, "test"))
+TOKENIZER = load_tokenizer(*location(PARAMS, str))
 SHORT = PARAMS.model_copy(update={"generation_kwargs": GenerationKwargs(max_new_tokens=30), "batch_size_eval": 16})
 
 
@@ -22,19 +22,19 @@ SHORT = PARAMS.model_copy(update={"generation_kwargs": GenerationKwargs(max_new_
 def prompts():
     task = load_task(ROOT / "method_comparison" / "MetaMathQA")
     encoder = Encoder(TOKENIZER, PARAMS, is_encoder_decoder=False)
-    rows = task.load_splits("embedded").valid[:16]
+    rows = task.load_splits("embedded", None).valid[:16]
     return [encoder.encode_prompt(row.prompt)[0][: 8 + 3 * i] for i, row in enumerate(rows)]  # lengths far apart
 
 
 def test_a_checkpoint_that_asks_for_sampling_is_decoded_greedily(tmp_path, prompts, monkeypatch):
-    model = Text.load(PARAMS, torch.device("cpu"), "test")[1]
+    model = Text.load(PARAMS, torch.device("cpu"), str)[1]
     expected = generate(model, TOKENIZER, prompts, SHORT).texts
     model.generation_config = GenerationConfig(do_sample=True, temperature=5.0, top_k=0, top_p=0.9, num_beams=2,
                                                repetition_penalty=3.0, max_new_tokens=3, min_length=9,
                                                eos_token_id=TOKENIZER.eos_token_id)  # fmt: skip
     model.save_pretrained(tmp_path)
     monkeypatch.setattr("harness.models.location", lambda params, where: (str(tmp_path), {}))
-    sampling = Text.load(PARAMS, torch.device("cpu"), "test")[1]
+    sampling = Text.load(PARAMS, torch.device("cpu"), str)[1]
     monkeypatch.undo()
     assert generate(sampling, TOKENIZER, prompts, SHORT).texts == expected
     torch.manual_seed(123)
@@ -53,7 +53,7 @@ ADAPTERS = {
 @pytest.mark.parametrize("adapter", ADAPTERS)
 def test_batches_and_length_order_change_nothing(prompts, adapter):
     torch.manual_seed(0)
-    model = Text.load(PARAMS, torch.device("cpu"), "test")[1]
+    model = Text.load(PARAMS, torch.device("cpu"), str)[1]
     if ADAPTERS[adapter] is not None:
         model = get_peft_model(model, ADAPTERS[adapter]).eval()
     together = generate(model, TOKENIZER, prompts, SHORT)
@@ -66,7 +66,7 @@ def test_batches_and_length_order_change_nothing(prompts, adapter):
 
 
 def test_only_special_tokens_survive_of_a_generation_config():
-    model = Text.load(PARAMS, torch.device("cpu"), "test")[1]
+    model = Text.load(PARAMS, torch.device("cpu"), str)[1]
     model.generation_config = GenerationConfig(eos_token_id=[7, 9], forced_bos_token_id=3, max_length=5)
     neutralize_generation_config(model, TOKENIZER)
     assert model.generation_config.eos_token_id == sorted({7, 9, TOKENIZER.eos_token_id})
