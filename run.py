@@ -13,8 +13,10 @@ train, save, test, measure.
 import logging
 
 from harness.arguments import check_output, parse_arguments
+from harness.parent import end_with_parent
 
 if __name__ == "__main__":
+    end_with_parent()
     ARGUMENTS = parse_arguments()  # before the heavy imports below, so that --help and typing errors answer at once
 
 import json
@@ -51,6 +53,7 @@ from harness.models import quiet_libraries
 from harness.modes import Mode
 from harness.plan import Plan, run_each, still_to_run
 from harness.precision import autocast, matmul_dtype
+from harness.purpose import profile_of, tuning_of
 from harness.record import Record, new_record, recording
 from harness.rehearsal import check_architecture
 from harness.result import schema
@@ -74,9 +77,10 @@ def execute(record: Record, mode: Mode, task: Task, adapter: Adapter | None) -> 
     model = attach(record, base, adapter, workload, len(splits.train))
     sample = train(record, mode, task, workload, model, splits)
     save(record, mode, model)  # before the test: what hours of training made survives an evaluation that fails
-    if mode.scores:
+    if mode.tests:
         test(record, task, workload, model, splits.test)
-    measure(record, workload, model, sample, splits.test, held_out)
+    if mode.measures:
+        measure(record, workload, model, sample, splits.test, held_out)
 
 
 def load(record: Record, mode: Mode, task: Task) -> tuple[Splits, Workload, PreTrainedModel]:
@@ -85,7 +89,7 @@ def load(record: Record, mode: Mode, task: Task) -> tuple[Splits, Workload, PreT
     log.info("loading %s (%s data) and %s", task.name, record.params.data_source, record.params.model_id)
     splits, workload, base = mode.load(record, task, find_workload(task.workload, task.where))
     record.note_splits(splits)
-    if mode.scores:
+    if mode.tests:
         result.quality.majority_baseline = majority_baseline(task, splits.train, splits.test)
     result.speed.load_time = time.perf_counter() - started
     return splits, workload, base
@@ -296,14 +300,16 @@ def start(arguments: Namespace) -> int:
     if adapter is not None and has_architecture(experiment.params.model_id):
         # A config that does not fit should fail before anything is downloaded.
         check_architecture(experiment, adapter, find_workload(task.workload, task.where))
-    if arguments.profile:
-        experiment = modes.profile_of(experiment)
+    if arguments.profile or arguments.tune:
+        experiment = (profile_of if arguments.profile else tuning_of)(experiment)
     device = choose_device(arguments.device, touch=len(subsets) == 1)
     output, machine = check_output(arguments.output), hardware(device)
-    plans = [Plan(experiment, subset, arguments.profile, output, arguments.flags) for subset in subsets]
+    plans = [
+        Plan(experiment, subset, arguments.profile, arguments.tune, output, arguments.flags) for subset in subsets
+    ]
     todo = still_to_run(plans, machine["slug"], arguments.overwrite, arguments.skip_existing)
     if len(plans) == len(todo) == 1:
-        mode = modes.PROFILE if arguments.profile else modes.REAL
+        mode = modes.PROFILE if arguments.profile else modes.TUNING if arguments.tune else modes.REAL
         record = new_record(plans[0], task, device, machine, mode.publishes, arguments.overwrite)
         return run_one(record, mode, task, adapter, arguments.resume)
     return run_each(plans, todo, machine["slug"])

@@ -58,6 +58,6 @@ def _provenance(plan: Plan, experiment: Experiment) -> schema.Provenance:
         harness_commit=git["commit"],
         harness_dirty=git["dirty"],
         untracked_files=git["untracked_files"],
-        config_fingerprint=provenance.fingerprint([params.fingerprinted(), experiment.adapter_config]),
+        config_fingerprint=plan.config_fingerprint,
         base_model_fingerprint=provenance.file_fingerprint(weights) if weights and weights.is_file() else None,
     )

@@ -32,7 +32,7 @@ LAYERS = [
     {"task", "models", "adapter", "scoring", "rouge", "checkpoint", "learner"},
     {"text", "measure"},
     {"workloads"},
-    {"plan", "new_result", "record", "resume"},
+    {"plan", "new_result", "record", "resume", "purpose"},
     {"rehearsal"},
     {"modes"},
     {"run"},

@@ -11,7 +11,7 @@ from harness import profiles
 from harness.architecture import architecture
 from harness.arguments import parse_arguments
 from harness.experiment import ROOT, read_experiment
-from harness.modes import PROFILE_STEPS, profile_of
+from harness.purpose import PROFILE_STEPS, profile_of
 from harness.result.costs import costs_table
 from harness.result.read import read_results
 from harness.result.store import read_result
@@ -40,7 +40,7 @@ def scaled_down(tmp_path, monkeypatch):
         config = json.loads((architectures.ARCHITECTURES / f"{name}.json").read_text())
         (folder / f"{name}.json").write_text(json.dumps(config | sizes))
     monkeypatch.setattr(architectures, "ARCHITECTURES", folder)
-    monkeypatch.setattr("harness.modes.PROFILE_STEPS", 2)
+    monkeypatch.setattr("harness.purpose.PROFILE_STEPS", 2)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
