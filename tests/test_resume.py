@@ -172,7 +172,7 @@ def test_a_checkpoint_holds_no_frozen_weights(interrupted):
     assert path.stat().st_size < 4 * 108_544 * 4, "three times the adapter and little else"
 
 
-def test_what_is_not_the_same_run_is_refused_in_one_line_and_kept(interrupted, capsys, monkeypatch, write_experiment):
+def test_what_is_not_the_same_run_is_refused_in_one_line_and_kept(interrupted, capsys, monkeypatch):
     again, path = interrupted
     before = path.read_bytes()
 

@@ -21,11 +21,11 @@ Value = float | int | bool | str | None
 RATE = "optimizer_kwargs.lr"
 
 
-class _Strict(BaseModel):
+class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Trial(_Strict):
+class Trial(_Record):
     """One run of the grid: its score on valid after the last step, null where it did not succeed."""
 
     value: Value
@@ -35,7 +35,7 @@ class Trial(_Strict):
     score: float | None = Field(ge=0, le=1)
 
 
-class Tuning(_Strict):
+class Tuning(_Record):
     """The grid of one key, and what it was chosen by."""
 
     protocol: int

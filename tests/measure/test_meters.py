@@ -115,6 +115,6 @@ def test_throughput_of_steps_of_a_known_time():
             training.close_window()
             time.sleep(0.05)  # an evaluation
     timed = sum(slept[2:])
-    assert training.tokens_per_second == pytest.approx(10 * 1000 / timed, rel=0.03)
-    assert training.samples_per_second == pytest.approx(10 * 8 / timed, rel=0.03)
+    assert training.work_per_second == pytest.approx(10 * 1000 / timed, rel=0.03)
+    assert training.rows_per_second == pytest.approx(10 * 8 / timed, rel=0.03)
     assert training.warmup_time == pytest.approx(sum(slept[:2]), rel=0.03)
