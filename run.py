@@ -48,6 +48,7 @@ from harness.learner import Learner
 from harness.measure.energy import joules, watch
 from harness.measure.flops import compute_section, flops_per_unit, matrix_product_rate
 from harness.measure.memory_parts import memory_parts, stored_parameters
+from harness.measure.timer import warmup_steps
 from harness.measure.training_log import TrainingLog
 from harness.models import quiet_libraries
 from harness.modes import Mode
@@ -65,7 +66,6 @@ from harness.task import Row, Splits, Task, choose_subsets, load_task
 from harness.workloads import Answers, HeldOut, Workload, find_workload
 
 WINDOW = 10  # optimizer steps between two waits for the device, at most
-WARMUP_STEPS = 5  # left out of train_time: compilation, first allocations
 log = logging.getLogger("run")
 
 
@@ -74,7 +74,7 @@ def execute(record: Record, mode: Mode, task: Task, adapter: Adapter | None) -> 
     set_seed(record.params.seed)  # the only place: adapter initialization, data order and dropout follow from it
     splits, workload, base = load(record, mode, task)
     held_out = learn_of_base(record, task, workload, base, splits.test) if mode.knows_base else None
-    model = attach(record, base, adapter, workload, len(splits.train))
+    model = attach(record, mode, base, adapter, workload, len(splits.train))
     sample = train(record, mode, task, workload, model, splits)
     save(record, mode, model)  # before the test: what hours of training made survives an evaluation that fails
     if mode.tests:
@@ -143,11 +143,11 @@ def evaluate(
 
 
 def attach(
-    record: Record, base: PreTrainedModel, adapter: Adapter | None, workload: Workload, train_rows: int
+    record: Record, mode: Mode, base: PreTrainedModel, adapter: Adapter | None, workload: Workload, train_rows: int
 ) -> nn.Module:
     """The model that is trained: the base in its adapter, or with every weight to be trained."""
     started, params, result = time.perf_counter(), record.params, record.result
-    if adapter is not None:
+    if adapter is not None and mode.scores:  # a profile is too short for a schedule of ranks to matter
         adapter.check_steps(params.planned_steps(train_rows))
     with record.memory.phase("load"):
         model = adapters.attach(base, adapter, params, workload.task_type(base.config))
@@ -169,7 +169,7 @@ def train(record: Record, mode: Mode, task: Task, workload: Workload, model: nn.
     learner = Learner(model, params, record.plan.experiment.origin, steps, device)
     record.note_parameters(model)
     optimizer, scaler, forward = learner.optimizer, learner.scaler, torch.compile(model) if params.compile else model
-    training = TrainingLog(device, record.memory, warmup_steps=min(WARMUP_STEPS, steps // 10))
+    training = TrainingLog(device, record.memory, warmup_steps=warmup_steps(steps))
     record.training, record.drawn = training, joules(device)
     done = go_on(record, learner)
     stream = islice(effective_batches(samples, len(splits.train), params), done, None)
@@ -261,7 +261,7 @@ def test(record: Record, task: Task, workload: Workload, model: nn.Module, rows:
     scores, answers, seconds = evaluate(record, task, workload, model, rows, "test")
     references = [row.reference for row in rows]
     record.result.quality.further_scores = further_scores(task, answers.texts, references)
-    record.note_test(rows, answers.texts, answers.lengths, scores, answers.work, seconds)
+    record.note_test(rows, answers, scores, seconds)
 
 
 def measure(
@@ -293,7 +293,7 @@ def start(arguments: Namespace) -> int:
     if not arguments.verbose:
         quiet_libraries()
     optimizers.check_optimizer(experiment.params, experiment.origin)
-    adapter, task = Adapter.of(experiment), load_task(experiment.task_folder)
+    output, adapter, task = check_output(arguments.output), Adapter.of(experiment), load_task(experiment.task_folder)
     subsets = choose_subsets(task, arguments.subset, experiment.task)
     if arguments.rehearse:
         return modes.rehearse(experiment, adapter, task, subsets, execute)
@@ -303,14 +303,14 @@ def start(arguments: Namespace) -> int:
     if arguments.profile or arguments.tune:
         experiment = (profile_of if arguments.profile else tuning_of)(experiment)
     device = choose_device(arguments.device, touch=len(subsets) == 1)
-    output, machine = check_output(arguments.output), hardware(device)
+    machine = hardware(device)
     plans = [
         Plan(experiment, subset, arguments.profile, arguments.tune, output, arguments.flags) for subset in subsets
     ]
     todo = still_to_run(plans, machine["slug"], arguments.overwrite, arguments.skip_existing)
     if len(plans) == len(todo) == 1:
         mode = modes.PROFILE if arguments.profile else modes.TUNING if arguments.tune else modes.REAL
-        record = new_record(plans[0], task, device, machine, mode.publishes, arguments.overwrite)
+        record = new_record(plans[0], task, device, machine, arguments.overwrite)
         return run_one(record, mode, task, adapter, arguments.resume)
     return run_each(plans, todo, machine["slug"])
 

@@ -16,6 +16,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from harness.adapter_config import Adapter
+from harness.devices import is_out_of_memory
 from harness.errors import UserError, one_line
 from harness.experiment import display_path
 from harness.params import TrainingParams
@@ -62,7 +63,9 @@ def wrap(
     try:
         with torch.device("meta") if on_meta else nullcontext():
             wrapped = get_peft_model(model, config, autocast_adapter_dtype=params.autocast_adapter_dtype)
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError, NotImplementedError, AssertionError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, RuntimeError, AssertionError) as error:
+        if is_out_of_memory(error) or on_meta and isinstance(error, RuntimeError):
+            raise  # some methods need real weights to begin with: the caller tries them
         raise UserError(
             f"{where}: {_key_of(error)}PEFT cannot apply it to {model.config.model_type}: {one_line(error)[:300]}"
         ) from None

@@ -18,7 +18,7 @@ from harness.hub import hub_errors, look_up
 from harness.plan import Plan
 from harness.record import Record, new_record, recording
 from harness.rehearsal import ROWS, check_architecture, rehearsal_of
-from harness.result.schema import EXIT_CODES, Status
+from harness.result.schema import EXIT_CODES
 from harness.task import Splits, Task, load_splits
 from harness.workloads import Workload, find_workload
 
@@ -34,7 +34,6 @@ class Mode:
     tests: test is too, after the last step.
     knows_base: the untouched base model is scored too, and forgetting measured.
     measures: inference and arithmetic are measured.
-    publishes: statuses with which the result goes to results/.
     keeps_weights: what was trained stays in the run's folder.
     """
 
@@ -44,7 +43,6 @@ class Mode:
     tests: bool
     knows_base: bool
     measures: bool
-    publishes: tuple[Status, ...]
     keeps_weights: bool
 
 
@@ -96,7 +94,6 @@ REAL = Mode(
     tests=True,
     knows_base=True,
     measures=True,
-    publishes=("success",),
     keeps_weights=True,
 )
 REHEARSAL = Mode(
@@ -106,7 +103,6 @@ REHEARSAL = Mode(
     tests=True,
     knows_base=False,
     measures=True,
-    publishes=(),
     keeps_weights=True,
 )
 TUNING = Mode(
@@ -116,7 +112,6 @@ TUNING = Mode(
     tests=False,
     knows_base=False,
     measures=False,
-    publishes=(),
     keeps_weights=False,
 )
 PROFILE = Mode(
@@ -126,7 +121,6 @@ PROFILE = Mode(
     tests=False,
     knows_base=False,
     measures=True,
-    publishes=("success", "out_of_memory"),
     keeps_weights=False,
 )
 

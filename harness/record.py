@@ -26,9 +26,10 @@ from harness.new_result import new_result
 from harness.params import TrainingParams
 from harness.plan import Plan
 from harness.result import provenance, schema
-from harness.result.store import write_result
+from harness.result.store import is_kept, write_result
 from harness.scoring import Scores
 from harness.task import Row, Splits, Task
+from harness.workloads import Answers
 
 log = logging.getLogger("run")
 SHOWN = 10  # test rows that a result quotes
@@ -48,7 +49,6 @@ class Record:
     result: schema.Result
     folder: Path
     memory: MemoryMeter
-    publishes: tuple[schema.Status, ...]
     overwrite: bool = False
     started: float = field(default_factory=time.perf_counter)
     training: TrainingLog | None = None
@@ -101,45 +101,33 @@ class Record:
         identity = provenance.fingerprint([values, origin, versions])
         return self.plan.output / "runs" / "base_scores" / f"{identity[:20]}.json"
 
-    def note_test(
-        self, rows: Sequence[Row], texts: Sequence[str], lengths: schema.Lengths | None, scores: Scores, work: int,
-        seconds: float,
-    ) -> None:  # fmt: skip
-        """Notes the answers to the test split, their scores, and the units of work and seconds that they took."""
-        info, quality, speed, training = (
-            self.result.train_info, self.result.quality, self.result.speed, self.training,
-        )  # fmt: skip
+    def note_test(self, rows: Sequence[Row], answers: Answers, scores: Scores, seconds: float) -> None:
+        """Notes the answers to the test split, their scores, and the seconds that answering took."""
+        info, quality, speed = self.result.train_info, self.result.quality, self.result.speed
         quality.test_score, quality.invalid_rate, quality.test_scores = scores.mean, scores.invalid_rate, scores.values
-        quality.lengths = lengths
+        quality.lengths = answers.lengths
         quality.samples = [
             schema.SampleAnswer(prompt=row.prompt, reference=row.reference, prediction=text, score=value)
-            for row, text, value in list(zip(rows, texts, scores.values, strict=True))[:SHOWN]
+            for row, text, value in list(zip(rows, answers.texts, scores.values, strict=True))[:SHOWN]
         ]
-        write_predictions(self.folder / "predictions.jsonl", rows, texts, scores.values)
-        speed.test_tokens_per_second = work / seconds
+        write_predictions(self.folder / "predictions.jsonl", rows, answers.texts, scores.values)
+        speed.test_tokens_per_second = answers.work / seconds
         speed.eval_time = seconds + sum(line.eval_time for line in info.metrics)
         info.metrics.append(
             schema.Metrics(
-                step=len(training.losses),
+                step=len(self.training.losses),
                 test_score=scores.mean,
                 eval_time=seconds,
                 test_accuracy=scores.mean if self.result.task.metric == "accuracy" else None,
                 train_loss=info.metrics[-1].train_loss,
-                train_samples=training.rows,
-                train_total_tokens=training.total_work,
+                train_samples=self.training.rows,
+                train_total_tokens=self.training.total_work,
                 elapsed_time=self.elapsed,
             )
         )
 
 
-def new_record(
-    plan: Plan,
-    task: Task,
-    device: torch.device,
-    hardware: dict,
-    publishes: tuple[schema.Status, ...] = (),
-    overwrite: bool = False,
-) -> Record:
+def new_record(plan: Plan, task: Task, device: torch.device, hardware: dict, overwrite: bool = False) -> Record:
     """The record of a run before it begins, with all that is known of it.
 
     Args:
@@ -147,13 +135,11 @@ def new_record(
         task: the loaded task.
         device: to run on; `hardware` describes it.
         hardware: as harness.devices.hardware tells.
-        publishes: with which statuses the result goes to results/; a modified run's never does.
-        overwrite: whether it may replace one that is there.
+        overwrite: whether its result may replace one that is there.
     """
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
     result = new_result(plan, task, device, hardware)
-    publishes = () if plan.is_modified else publishes
-    return Record(plan, device, result, plan.runs_folder / stamp, MemoryMeter(device), publishes, overwrite)
+    return Record(plan, device, result, plan.runs_folder / stamp, MemoryMeter(device), overwrite)
 
 
 @contextlib.contextmanager
@@ -216,8 +202,8 @@ def _finish(record: Record, error_msg: str) -> None:
         result.run_info.total_time = record.elapsed
         _record_measurements(result, record.memory, record.training)
         _write(path, result)
-        published = result.train_info.status in record.publishes
-        record.written = _publish(record) if published else path
+        kept = not (record.plan.is_modified or record.plan.tuning) and is_kept(result)
+        record.written = _publish(record) if kept else path
 
 
 def _write(path: Path, result: schema.Result, overwrite: bool = True) -> None:

@@ -7,6 +7,13 @@ import torch
 
 from harness.devices import accelerator_module, synchronize
 
+WARMUP_STEPS = 5  # left out of train_time and throughput: compilation, first allocations
+
+
+def warmup_steps(steps: int) -> int:
+    """How many of a run's optimizer steps warm up; a tenth of a short run."""
+    return min(WARMUP_STEPS, steps // 10)
+
 
 @dataclass
 class Window:

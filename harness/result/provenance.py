@@ -112,7 +112,9 @@ def fingerprint(parts: Iterable[Any]) -> str:
 def code_fingerprint(root: Path, task_folder: Path) -> str:
     """Of all the code that makes a run: run.py, harness/ without its pages, and the task's data.py."""
     harness = sorted(path for path in root.glob("harness/**/*.py") if "dashboard" not in path.parts)
-    return fingerprint(path.read_text(encoding="utf-8") for path in (root / "run.py", task_folder / "data.py", *harness))
+    return fingerprint(
+        path.read_text(encoding="utf-8") for path in (root / "run.py", task_folder / "data.py", *harness)
+    )
 
 
 def file_fingerprint(path: Path) -> str:

@@ -25,6 +25,11 @@ def result_path(output: Path, task: str, hardware: str, stem: str, profile: bool
     return output / "results" / task / hardware / f"{stem}.json"
 
 
+def is_kept(result: Result) -> bool:
+    """Whether an unmodified run's outcome belongs in results/: a success, and a profile that ran out of memory."""
+    return result.train_info.status in (("success", "out_of_memory") if result.profile else ("success",))
+
+
 def write_result(path: Path, result: Result, overwrite: bool = True) -> None:
     """Writes atomically: a reader sees the old file or the whole new one, whenever the run dies.
 

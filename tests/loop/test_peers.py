@@ -33,7 +33,7 @@ def train_ours(tmp_path, monkeypatch, changes, folder=LORA, subset=None):
     record = new_record(Plan(experiment, subset, output=tmp_path), task, device, hardware(device))
     runner.set_seed(0)
     splits, workload, base = runner.load(record, mode, task)
-    model = runner.attach(record, base, Adapter.of(experiment), workload, len(splits.train))
+    model = runner.attach(record, mode, base, Adapter.of(experiment), workload, len(splits.train))
     untrained = copy.deepcopy(model)
     collated, collate = [], Text.collate
 
