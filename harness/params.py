@@ -18,6 +18,8 @@ from pydantic import (
 HOW = {"seed", "checkpoint_minutes"}
 # A parameter that came later is left out while it has its default, so that fingerprints of older results still match.
 LATER = {"checkpoint_minutes"}
+# And one that went stays in the fingerprint as it was in every result: tuning.json took its place.
+GONE = {"untuned": False}
 
 
 class _Strict(BaseModel):
@@ -81,7 +83,6 @@ class TrainingParams(_Strict):
     checkpoint_minutes: PositiveFloat | None = Field(
         None, description="minutes between two checkpoints, from which --resume goes on; null for none"
     )
-    untuned: bool = Field(False, description="the learning rate is a guess, not one chosen on valid")
 
     @field_validator("model_id")
     @classmethod
@@ -135,7 +136,7 @@ class TrainingParams(_Strict):
 
     def fingerprinted(self) -> dict[str, Any]:
         """What makes a configuration the same, as JSON values."""
-        return {name: value for name, value in self.recorded().items() if name not in HOW}
+        return GONE | {name: value for name, value in self.recorded().items() if name not in HOW}
 
     def planned_steps(self, train_rows: int) -> int:
         """Optimizer steps of a run over `train_rows` samples."""

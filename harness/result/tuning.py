@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.errors import UserError
-from harness.experiment import CONTENT, read_experiment
+from harness.experiment import CONTENT, all_experiments, read_experiment
 from harness.files import ROOT, named, read_json
 
 FILE = "tuning.json"
@@ -111,14 +111,18 @@ def value_of(params: dict[str, Any], key: str) -> Any:
 def budget_of(task: str, experiment: str, root: Path = ROOT) -> str:
     """The budget of an experiment as pages and tables show it: 'best of 4 rates, 1 seed', else 'untuned'.
 
+    Empty where the checkout has no such experiment, so that nobody can tell.
+
     Args:
         task: name of its task.
         experiment: <method>/<name>.
         root: the checkout.
     """
     folder = root / CONTENT / task / "experiments" / experiment
+    if folder not in _folders(root):
+        return ""
     try:
-        record = read_tuning(folder) if folder.is_dir() else None
+        record = read_tuning(folder)
         if record is None:
             return "untuned"
         own = value_of(read_experiment(folder).params.model_dump(), record.key)
@@ -127,9 +131,14 @@ def budget_of(task: str, experiment: str, root: Path = ROOT) -> str:
     return record.budget if own == record.chosen else "untuned"
 
 
+@cache
+def _folders(root: Path) -> frozenset[Path]:
+    return frozenset(all_experiments(root))
+
+
 def unequal_budgets(budgets: Iterable[str]) -> str:
-    """A warning where compared experiments had different budgets; empty where they had the same."""
-    distinct = sorted(set(budgets))
+    """A warning where compared experiments had different budgets; empty where they had the same, or nobody knows."""
+    distinct = sorted({budget for budget in budgets if budget})
     return f"unequal tuning budgets: {'; '.join(distinct)}" if len(distinct) > 1 else ""
 
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,13 @@ LOST = 70  # the code of a run whose worker or node is gone; run.py never exits 
 
 
 class RayPool:
-    """Tasks of a Ray cluster: Ray places them, one GPU each; what is lost with its node is tried once more elsewhere.
+    """Tasks of a Ray cluster: Ray places them, one GPU each; what is lost with its worker or node is tried again.
 
-    Never twice at once: Ray's own retries are off, a run ends with its worker, and a second try waits for that.
+    Never twice at once: Ray's own retries are off, a run ends with its worker, and another try waits for that.
     """
 
-    SECOND_TRY = 15  # seconds after a loss; a run needs less to notice that its worker is gone
+    PAUSE = 15  # seconds after a loss; a run needs less to notice that its worker is gone
+    TRIES = 3  # of one run; what loses its worker every time is to blame itself
 
     def __init__(self, address: str, output: Path, device: str | None, threads: int | None) -> None:
         try:
@@ -67,11 +69,12 @@ class RayPool:
             ready, _ = self._ray.wait(list(self._running), num_returns=1)
             job, started, tries = self._running.pop(ready[0])
             outcome = self._outcome(ready[0], job, started)
-            if outcome.code == LOST and tries == 1:
-                time.sleep(self.SECOND_TRY)
+            if outcome.code == LOST and tries < self.TRIES:
+                time.sleep(self.PAUSE)
                 if state_of(job.plan) != "done":
-                    self._submit(job, 2)
+                    self._submit(job, tries + 1)
                     continue
+                outcome = replace(outcome, code=0)  # it ended just before its worker did
             yield outcome
 
     def _submit(self, job: Job, tries: int) -> None:

@@ -42,7 +42,8 @@ def main(argv: Sequence[str]) -> int:
     grid = tuple(nest([(arguments.key.split("."), value)]) for value in values)
     output = arguments.output.resolve()
     plans = plans_of(folder, Choice(seeds=seeds, grid=grid, tuning=True, output=output))
-    known = {_identity(trial): trial for trial in before.trials} if before else {}
+    ended = [trial for trial in (before.trials if before else ()) if trial.status in ("success", "diverged")]
+    known = {_identity(trial): trial for trial in ended}  # what failed otherwise is tried again
     todo = [plan for plan in plans if _key(plan, arguments.key) not in known and state_of(plan) != "done"]
     seconds = estimate(todo, output)
     if arguments.dry_run:

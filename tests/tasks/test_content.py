@@ -30,7 +30,12 @@ def test_folder_is_valid(folder):
     check_optimizer(experiment.params, experiment.origin)
     if experiment.adapter_config is not None:
         build_adapter_config(experiment.adapter_config, experiment.adapter_config_path, experiment.params)
-    assert {path.name for path in folder.iterdir()} <= {"adapter_config.json", "training_params.json", "README.md"}
+    assert {path.name for path in folder.iterdir()} <= {
+        "adapter_config.json",
+        "training_params.json",
+        "tuning.json",
+        "README.md",
+    }
     embedded = experiment.params.is_embedded_model
     assert embedded == folder.name.startswith("embedded-") == (experiment.params.data_source == "embedded"), (
         "a folder named embedded-… uses the embedded model and data, and only such a folder may"
