@@ -52,8 +52,7 @@ def drive(jobs: Sequence[Job], pool: Pool, seconds: Sequence[float | None]) -> t
     """
     outcomes: list[Outcome] = []
     expected = {job.name: known for job, known in zip(jobs, seconds, strict=True)}
-    for kill in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(kill, signal.default_int_handler)
+    before = {kill: signal.signal(kill, signal.default_int_handler) for kill in (signal.SIGTERM, signal.SIGHUP)}
     with tqdm(total=len(jobs), desc="suite", unit="run", dynamic_ncols=True) as bar:
         try:
             for outcome in pool.run(jobs):
@@ -70,6 +69,8 @@ def drive(jobs: Sequence[Job], pool: Pool, seconds: Sequence[float | None]) -> t
             return outcomes, True
         finally:
             pool.stop()
+            for kill, handler in before.items():
+                signal.signal(kill, handler)
     return outcomes, False
 
 
@@ -81,11 +82,12 @@ def _progress(bar: tqdm, outcomes: Sequence[Outcome], left: Sequence[float | Non
 
 
 def bring_back(outcome: Outcome) -> None:
-    """Writes what a run left on a node whose disk the head does not see; a result that is there stays."""
+    """Writes what a run left on a node whose disk the head does not see; a result that is there already stays."""
     output = outcome.job.plan.output
     for name, content in outcome.files.items():
         path = (output / name).resolve()
-        if path.is_relative_to(output.resolve()) and not path.exists():
+        inside = path.is_relative_to(output.resolve())
+        if inside and not (path.exists() and name.startswith("results/")):
             write_atomically(path, content.decode(errors="replace"))
     if not outcome.job.log.exists():
         write_atomically(outcome.job.log, outcome.log)

@@ -54,10 +54,17 @@ def make_plans(choice: Choice) -> list[Plan]:
     return plans
 
 
+def _names(pattern: str, shown: str) -> bool:
+    """A whole <method>/<name> names that experiment alone, anything else all whose paths contain it."""
+    part = pattern.strip("/")
+    whole = any(path.as_posix().endswith(f"/{part}") for path in all_experiments())
+    return shown.endswith(f"/{part}") if whole else part in shown
+
+
 def _matches(folder: Path, choice: Choice) -> bool:
     shown = display_path(folder)
     return (
-        (not choice.patterns or any(pattern.strip("/") in shown for pattern in choice.patterns))
+        (not choice.patterns or any(map(_names, choice.patterns, itertools.repeat(shown))))
         and folder.parents[2].name in (choice.tasks or (folder.parents[2].name,))
         and folder.parent.name in (choice.methods or (folder.parent.name,))
         and (not choice.models or any(part in read_experiment(folder).params.model_id for part in choice.models))

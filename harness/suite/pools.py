@@ -32,6 +32,14 @@ class Job:
         return [*self.plan.arguments, *self.flags]
 
     @property
+    def leaves(self) -> list[str]:
+        """Patterns of the files that it leaves below the output folder, and that others need."""
+        folder = self.plan.runs_folder.relative_to(self.plan.output)
+        result = self.plan.result_path("*").relative_to(self.plan.output)
+        log = self.log.relative_to(self.plan.output)
+        return [f"{folder}/**/*", str(result), str(log), "runs/base_scores/*.json"]
+
+    @property
     def log(self) -> Path:
         """What run.py printed."""
         return self.plan.output / "runs" / "suite" / f"{self.name}.log"

@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.errors import UserError
 from harness.files import ROOT
-from harness.result.provenance import OUTPUTS, fingerprint
+from harness.result.provenance import fingerprint
 from harness.suite import worker
 from harness.suite.plans import state_of
 from harness.suite.pools import Job, Outcome
@@ -51,14 +51,15 @@ class RayPool:
         self._place, self._archive = self._describe(output)
 
     def _describe(self, output: Path) -> tuple[dict[str, str], Any]:
-        commit = _git("rev-parse", "HEAD").decode().strip()
-        dirty = _git("status", "--porcelain", "--", ".", *OUTPUTS).strip()
+        code = worker.code_of(str(ROOT))
+        if code is None:
+            raise UserError("--address: needs a git checkout, whose commit the nodes must have")
         marker = f"runs/suite/.{os.uname().nodename}-{os.getpid()}"
         (output / marker).parent.mkdir(parents=True, exist_ok=True)
         (output / marker).write_text("tells a node that it sees this folder")
-        place = {"root": str(ROOT), "commit": commit, "output": str(output), "marker": marker}
+        place = {"root": str(ROOT), "code": code, "output": str(output), "marker": marker}
         place["name"] = fingerprint([os.uname().nodename, str(output)])[:12]
-        archive = None if dirty else self._ray.put(_git("bundle", "create", "--quiet", "-", "HEAD"))
+        archive = None if "-" in code else self._ray.put(_bundle())
         return place, archive
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
@@ -79,7 +80,7 @@ class RayPool:
 
     def _submit(self, job: Job, tries: int) -> None:
         place = self._place | {"run": job.name}
-        reference = self._task.remote(job.arguments, self._env, place, self._archive)
+        reference = self._task.remote(job.arguments, self._env, place, job.leaves, self._archive)
         self._running[reference] = (job, time.perf_counter(), tries)
 
     def _outcome(self, reference: Any, job: Job, started: float) -> Outcome:
@@ -102,8 +103,7 @@ class RayPool:
         self._ray.shutdown()
 
 
-def _git(*arguments: str) -> bytes:
-    try:
-        return subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise UserError(f"--address: needs a git checkout, whose commit the nodes must have: {error}") from None
+def _bundle() -> bytes:
+    """The commit as one file; what was changed since is in no commit, so that only a clean checkout can be sent."""
+    command = ["git", "-C", str(ROOT), "bundle", "create", "--quiet", "-", "HEAD"]
+    return subprocess.run(command, capture_output=True, check=True).stdout

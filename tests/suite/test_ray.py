@@ -107,3 +107,19 @@ def test_no_cluster_is_one_line(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "")
     with pytest.raises(UserError, match="no Ray cluster there"):
         RayPool("127.0.0.1:1", ROOT, "cpu", 1)
+
+
+def test_stopping_ends_what_runs(cluster, stand_in, tmp_path):
+    output = tmp_path / "output"
+    output.mkdir()
+    pool = pool_of(cluster, output)
+    running = pool.run(jobs_of(output))
+    when_begun(stand_in, 3, lambda: None)
+    next(running)
+    pool.stop()
+    begun = stand_in.lines("begins")
+    assert len(begun) < 15, "nothing new was begun"
+    deadline = time.time() + 20
+    while any(os.path.exists(f"/proc/{line['pid']}") for line in begun) and time.time() < deadline:
+        time.sleep(0.2)
+    assert not [line for line in begun if os.path.exists(f"/proc/{line['pid']}")]

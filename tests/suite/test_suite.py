@@ -38,6 +38,11 @@ def test_a_plan_for_each_subset_seed_and_point_of_the_grid(tmp_path):
     assert {plan.subset for plan in found} == {"boolq", "rte", "copa"}
 
 
+def test_a_whole_name_is_that_experiment_alone():
+    assert len(make_plans(Choice(("lora/embedded-llama-rank8",)))) == 1
+    assert len(make_plans(Choice(("lora/embedded-llama-rank",)))) == 3
+
+
 def test_what_narrows_the_choice():
     assert {plan.experiment.task for plan in make_plans(Choice(tasks=("CNNDM",)))} == {"CNNDM"}
     assert {plan.experiment.method for plan in make_plans(Choice(methods=("ia3",)))} == {"ia3"}
