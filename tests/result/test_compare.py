@@ -73,7 +73,7 @@ def committed(tmp_path):
 
 
 def verdict(output: str) -> str:
-    return output.splitlines()[4].strip()
+    return output.splitlines()[-1].strip()
 
 
 # Committed results ---------------------------------------------------------------------------------------------------
