@@ -8,6 +8,7 @@ paired test compares two trained models instead, and says so. Results of differe
 marked; different protocols, base models or data never do.
 """
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -166,19 +167,19 @@ def _side(runs: Sequence[Record], width: int, confidence: float) -> str:
     name, scores = f"{runs[0]['experiment']:{width}}", _scores(runs)
     if len(scores) == 1:
         items = runs[0]["item_scores"]
-        name = f"{name}  {100 * scores[0]:.1f}, {_seed(runs[0])} alone"
+        name = f"{name}  {100 * scores[0]:.1f}, seed {_seed(runs[0])} alone"
         if items is None:
             return f"{name}, no interval"
         interval = item_interval(items, confidence)
         return f"{name}{_bounds(interval)}, {interval.method} over {interval.n} items"
     spread, interval = f"std {100 * statistics.stdev(scores):.1f}", seed_interval(scores, confidence)
-    seeds = ", ".join(f"{run['seed']:.0f}" for run in runs)
+    seeds = ", ".join(map(_seed, runs))
     each = " / ".join(f"{100 * score:.1f}" for score in scores)
     return f"{name}  {100 * interval.estimate:.1f}, {spread}{_bounds(interval)}; seeds {seeds}: {each}"
 
 
 def _seed(run: Record) -> str:
-    return f"seed {run['seed']:.0f}"  # of another harness's result it may be 'seed nan'
+    return "unknown" if math.isnan(run["seed"]) else f"{run['seed']:.0f}"
 
 
 def _bounds(values: Interval | Comparison, sign: str = "") -> str:
@@ -194,7 +195,7 @@ def _verdict(comparison: Comparison, pair: tuple[Record, Record] | None, higher_
         verdict = f"not tested: {comparison.reason}"
     if pair is None:
         return verdict
-    models = f"A's {_seed(pair[0])} and B's {_seed(pair[1])}"
+    models = f"A's seed {_seed(pair[0])} and B's seed {_seed(pair[1])}"
     return f"{verdict}, of these two trained models only ({models}); more seeds would compare the methods"
 
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from harness.result.columns import COLUMNS
-from harness.result.comparable import MACHINE, SCORES, Record, machine_marks
+from harness.result.comparable import MACHINE, SCORES, Record, differing_setting, machine_marks
 from harness.result.costs import cell, costs_table, of_one_piece
 from harness.result.subsets import mean_over_subsets
 from harness.result.tuning import budget_of, unequal_budgets
@@ -30,7 +30,7 @@ def results_table(records: Sequence[Record]) -> str:
     ordered = sorted(lines.items(), key=lambda item: (-sign * _mean_score(item[1]), item[0]))
     body = [
         [
-            of_one_piece(name, group),
+            of_one_piece(_name(name, group), group),
             *([mark] if marked else []),
             *(cell(key, group) for key in keys),
             *_scores(group),
@@ -53,6 +53,12 @@ def _lines(records: Sequence[Record]) -> Lines:
 
 def _budget(record: Record) -> str:
     return budget_of(record["task"], record["experiment"])
+
+
+def _name(name: str, group: Sequence[Record]) -> str:
+    """With a word where the seeds are of no one experiment, so that their mean says nothing."""
+    setting = differing_setting(record["settings"] for record in group)
+    return f"{name} (its seeds differ in {setting})" if setting else name
 
 
 def _sign(records: Sequence[Record]) -> int:

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from result_files import ours, published
+from result_files import write as files
 
 from harness.compare import main
 from harness.experiment import ROOT
@@ -288,6 +290,18 @@ def test_a_longer_name_is_another_experiment(write, compare):
     write("lora/b", 0, right(70))
     write("lora/b-long", 1, right(10))
     assert "B  lora/b  70.0, seed 0 alone" in compare("lora/a", "lora/b")[1]
+
+
+def test_results_of_another_harness_are_compared_as_far_as_they_tell(tmp_path, compare):
+    """They have one seed and no scores by item: the figures are shown, and nothing is tested."""
+    files(tmp_path / "results" / "CNNDM", published("lora/a", 0.478), published("lora/b", 0.401), ours("lora/a"))
+    code, output, _ = compare("lora/a", "lora/b")
+    assert code == 0
+    assert output.splitlines()[0] == "CNNDM, protocol foreign, nvidia-l40s, meta-llama/Llama-3.2-3B: accuracy in %"
+    assert "A  lora/a  47.8, seed 0 alone, no interval" in output
+    assert "A - B: +7.7 points, no interval" in output
+    assert verdict(output).startswith("not tested: one seed, and no scores of the same items")
+    assert "note: no results of lora/b on MetaMathQA, protocol 1" in output
 
 
 # Refusals ------------------------------------------------------------------------------------------------------------

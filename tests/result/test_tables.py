@@ -98,3 +98,8 @@ def test_what_is_not_comparable_shares_no_table(apart):
     changes = {key: value for key, value in apart.items() if "__" in key}
     other = record("b", 0.7, **changes) | ({"protocol": "2"} if "protocol" in apart else {})
     assert task_tables([record("a", 0.5), other]).count("| experiment |") == 2
+
+
+def test_seeds_of_an_edited_experiment_are_marked():
+    edited = record("a", 0.9, seed=1, dtype="bfloat16")
+    assert "| lora/a (its seeds differ in dtype) |" in results_table([record("a", 0.5), edited])
