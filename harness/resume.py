@@ -87,7 +87,7 @@ def keep(record: Record, learner: Learner, finished: bool) -> None:
         learner: what training moves.
         finished: training has taken its last step, so that a killed evaluation need not train again.
     """
-    if not record.checkpoint.due(finished):
+    if record.checkpoint is None or not record.checkpoint.due(finished):
         return
     result, now = record.result, joules(record.device)
     record.checkpoint.write(
