@@ -198,7 +198,7 @@ def test_what_is_not_the_same_run_is_refused_in_one_line_and_kept(interrupted, c
         real_experiment = run.read_experiment
         changed.setattr(run, "read_experiment", lambda *given: real_experiment(*given).__class__(
             **vars(real_experiment(*given)) | {"params": real_experiment(*given).params.model_copy(update={"warmup_ratio": 0.5})}))  # fmt: skip
-        refused("configuration.warmup_ratio: was 0.1, is 0.5")
+        refused("configuration.warmup_ratio: was 0.06, is 0.5")
 
 
 @pytest.mark.parametrize("size", [0, 5, 200, -1])

@@ -57,7 +57,7 @@ def make_plans(choice: Selection) -> list[Plan]:
 def _names(pattern: str, shown: str) -> bool:
     """A whole <method>/<name> names that experiment alone, anything else all whose paths contain it."""
     part = pattern.strip("/")
-    whole = any(path.as_posix().endswith(f"/{part}") for path in all_experiments())
+    whole = "/" in part and any(path.as_posix().endswith(f"/{part}") for path in all_experiments())
     return shown.endswith(f"/{part}") if whole else part in shown
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -34,6 +35,7 @@ class RayPool:
         except ImportError:
             raise UserError("--address: Ray is not installed; pip install -r requirements-suite.txt") from None
         self._ray = ray
+        _check(address)
         local = {"object_store_memory": 10**8, "include_dashboard": False} if address == "local" else {}
         try:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR", **local)
@@ -101,6 +103,17 @@ class RayPool:
         with contextlib.suppress(FileNotFoundError):
             (self._output / self._place["marker"]).unlink()
         self._ray.shutdown()
+
+
+def _check(address: str) -> None:
+    """Whether anybody answers at HOST:PORT; Ray itself would try for many minutes."""
+    host, colon, port = address.rpartition(":")
+    if not (colon and port.isdigit()):
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise UserError(f"--address {address}: no Ray cluster there: {error.strerror or error}") from None
 
 
 def _bundle() -> bytes:
