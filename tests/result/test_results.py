@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from conftest import LORA
 
-from harness.experiment import ROOT, all_experiments
+from harness.experiment import ROOT, all_experiments, read_experiment
 from harness.result.costs import costs_table
 from harness.result.schema import Result, json_schema
 from harness.result.store import file_name, read_result, write_result
@@ -96,7 +96,10 @@ def test_the_tables_in_the_readme_are_the_committed_results(task):
     results = [read_result(path) for path in COMMITTED if path.parts[-3] == task]
     group = [result for result in results if result.name.startswith("embedded-")]
     paths = [path for path in all_experiments() if path.is_relative_to(folder) and path.name.startswith("embedded-")]
-    names = [f"{path.parent.name}/{path.name}" for path in paths]
+    tuned = [
+        path for path in paths if not read_experiment(path).params.untuned
+    ]  # the others are to be run once they are
+    names = [f"{path.parent.name}/{path.name}" for path in tuned]
     subsets = choose_subsets(load_task(folder), None, task)
     for subset in subsets:
         part = [result for result in group if result.task.subset == subset]
