@@ -8,7 +8,7 @@ from harness.dashboard.rules import Rule
 
 
 @dataclass(frozen=True)
-class Place:
+class RowPlace:
     """Part of a task, base model, hardware, and key of a row, as links name them (harness/dashboard/choices.py)."""
 
     task: str
@@ -17,7 +17,7 @@ class Place:
     key: str
 
     @classmethod
-    def of(cls, row: pandas.Series) -> "Place | None":
+    def of(cls, row: pandas.Series) -> "RowPlace | None":
         """None where the frame was made without the keys of links."""
         return cls(row["part"], row["model"], row["hardware"], row["key"]) if "key" in row else None
 
@@ -36,7 +36,7 @@ class Candidate:
     headline: str = ""
     rank: int | None = None
     tied: bool | None = None
-    place: Place | None = None
+    place: RowPlace | None = None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pandas
 
-from harness.dashboard.advice import Advice, Candidate, Place, Ranking
+from harness.dashboard.advice import Advice, Candidate, Ranking, RowPlace
 from harness.dashboard.constraints import check
 from harness.dashboard.evidence import group_label
 from harness.dashboard.needs import Needs
@@ -37,7 +37,7 @@ def _ranking(group: str, rows: pandas.DataFrame, needs: Needs, by_source: Runs) 
     others = _other_ends(rows)
     entrants, unknown, dropped = [], [], []
     for _, row in done.iterrows():
-        runs, place = by_source.of(row), Place.of(row)
+        runs, place = by_source.of(row), RowPlace.of(row)
         checks = check(row, runs, needs)
         reasons = (*(one.text for one in checks), *others.get(row["experiment"], []))
         if any(one.met is False for one in checks):
@@ -64,7 +64,7 @@ def _kept(entrants: list[Entrant], done: pandas.DataFrame, needs: Needs) -> tupl
     for position, (entrant, (tied, why)) in enumerate(zip(ordered, ties, strict=True), start=1):
         row = filled.loc[entrant.row.name] if position <= INTERVALS else entrant.row
         reasons = (*entrant.reasons, *([why] if why else []))
-        choice = Candidate(row["experiment"], "kept", reasons, place=Place.of(row))
+        choice = Candidate(row["experiment"], "kept", reasons, place=RowPlace.of(row))
         shown = figure(row, replace(needs, priority="memory") if unranked else needs)
         rank = None if unranked else position
         choices.append(replace(choice, headline=shown, rank=rank, tied=tied))
@@ -83,7 +83,7 @@ def _without_success(rows: pandas.DataFrame, done: pandas.DataFrame, needs: Need
     """What ended early. Out of memory says something only of devices that have no more than that one did."""
     choices = []
     for name, of_one in rows.groupby("experiment", sort=True):
-        statuses, where, place = set(of_one["status"]), of_one["hardware"].iloc[0], Place.of(of_one.iloc[0])
+        statuses, where, place = set(of_one["status"]), of_one["hardware"].iloc[0], RowPlace.of(of_one.iloc[0])
         if "out_of_memory" in statuses:
             text = f"ran out of memory in training on {where}"
             larger = needs.gpu_memory is not None and not done["memory_train"].gt(needs.gpu_memory).any()
