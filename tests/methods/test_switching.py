@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from harness.measure.inference import _merged_difference, without_adapter
-from harness.methods.tuner import Surrounded
+from harness.methods.tuner import Place
 from tests.methods.conftest import METHODS, attached, config_of, inputs, logits, move, tiny_model
 
 every_method = pytest.mark.parametrize("method", METHODS)
@@ -54,10 +54,10 @@ def test_merging_is_refused_before_anything_is_merged(method, kind):
 def test_places_inside_places_are_in_use(method, fields, kind):
     """LoRA on a projection of a surrounded attention, attention inside a surrounded layer: all must act on the model."""
     model = attached(method, kind, moved=False, **fields)
-    places = [module for module in model.modules() if isinstance(module, Surrounded)]
-    assert not any("method_parts" in name for name, module in model.named_modules() if isinstance(module, Surrounded))
+    places = [module for module in model.modules() if isinstance(module, Place)]
+    assert not any("method_parts" in name for name, module in model.named_modules() if isinstance(module, Place))
     if method == "UNIPELT":
-        assert any(isinstance(inner, Surrounded) for place in places for inner in place.base_layer.modules()), "nested"
+        assert any(isinstance(inner, Place) for place in places for inner in place.base_layer.modules()), "nested"
     called = set()
     for place in places:
         place.register_forward_hook(lambda module, *_: called.add(module))

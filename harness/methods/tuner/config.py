@@ -48,7 +48,7 @@ class MethodConfig(PeftConfig):
         return {}
 
     def parts(self, site: Site, shared: nn.ModuleDict) -> dict[str, nn.Module]:
-        """The parts around one site, innermost first; see `Surrounded` for how they are called."""
+        """The parts around one site, innermost first; see `Place` for how they are called."""
         raise NotImplementedError
 
     def expect(self, holds: bool, key: str, expected: str) -> None:

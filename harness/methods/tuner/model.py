@@ -9,7 +9,7 @@ from peft import PeftConfig
 from peft.tuners.tuners_utils import BaseTuner
 from torch import nn
 
-from harness.methods.tuner.places import Surrounded, find_sites
+from harness.methods.tuner.places import Place, find_sites
 
 
 class MethodModel(BaseTuner):
@@ -20,7 +20,7 @@ class MethodModel(BaseTuner):
     """
 
     prefix = "method_"
-    tuner_layer_cls = Surrounded
+    tuner_layer_cls = Place
     target_module_mapping: dict[str, list[str]] = {}
     uses_shared_state = True
 
@@ -60,15 +60,15 @@ class MethodModel(BaseTuner):
             modules.to(next(beside.parameters()).device)
         return modules.to(self.model.dtype)
 
-    def _place(self, name: str) -> Surrounded:
+    def _place(self, name: str) -> Place:
         """What surrounds the module of that name, made where nothing does yet."""
         parent_name, _, child_name = name.rpartition(".")
         parent = self.model.get_submodule(parent_name)
-        while isinstance(parent, Surrounded):  # assigning to it would put the child beside the base model
+        while isinstance(parent, Place):  # assigning to it would put the child beside the base model
             parent = parent.base_layer
         child = getattr(parent, child_name)
-        if not isinstance(child, Surrounded):
-            child = Surrounded(child)
+        if not isinstance(child, Place):
+            child = Place(child)
             setattr(parent, child_name, child)
         return child
 
@@ -113,7 +113,7 @@ class MethodModel(BaseTuner):
         if merge:
             self._check_merge_allowed()
         for name, module in reversed(list(self.model.named_modules())):  # the inner ones first: PEFT leaves those
-            if isinstance(module, Surrounded):
+            if isinstance(module, Place):
                 parent_name, _, child_name = name.rpartition(".")
                 setattr(self.model.get_submodule(parent_name), child_name, module.bare())
         del self.model.peft_config

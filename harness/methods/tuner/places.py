@@ -67,14 +67,14 @@ def find_sites(model: nn.Module, places: Collection[str]) -> dict[str, list[Site
     found: dict[str, list[Site]] = {}
     counts: dict[str, int] = {}
     for met, module in model.named_modules():
-        if f".{Surrounded.parts_name}" in met or met.endswith(".base_layer"):
+        if f".{Place.parts_name}" in met or met.endswith(".base_layer"):
             continue
         name = met.replace(".base_layer", "")
         for place, pattern in patterns.items():
             if re.fullmatch(pattern, name):
                 group = f"{name.partition('.')[0]}_{place}"
                 counts[group] = counts.get(group, -1) + 1
-                base = module.base_layer if isinstance(module, Surrounded) else module
+                base = module.base_layer if isinstance(module, Place) else module
                 is_layer = (architecture, place) in LAYERS
                 site = Site(name, place, base, model.config.hidden_size, group, counts[group], is_layer)
                 found.setdefault(met.partition(".base_layer")[0], []).append(site)
@@ -83,7 +83,7 @@ def find_sites(model: nn.Module, places: Collection[str]) -> dict[str, list[Site
     return found
 
 
-class Surrounded(nn.Module, BaseTunerLayer):
+class Place(nn.Module, BaseTunerLayer):
     """A module of the base model with parts around it.
 
     A part is a module called with what it surrounds and with the arguments of that call; it returns what the base
