@@ -23,13 +23,9 @@ test-all: test
 app: $(VENV)/.app
 	$(BIN)/python app.py
 
-# The committed results of the embedded experiments: three seeds each, one after the other, skipping what exists.
+# The committed results of the embedded experiments: three seeds each, one after the other, those that are missing.
 embedded-results: $(VENV)/.run
-	for seed in 0 1 2; do \
-	  for folder in method_comparison/*/experiments/*/embedded-*; do \
-	    $(BIN)/python run.py $$folder --seed $$seed --skip-existing || exit 1; \
-	  done; \
-	done
+	$(BIN)/python suite.py embedded- --seeds 0 1 2
 
 $(VENV)/.run: requirements.txt
 	$(PYTHON) -m venv $(VENV)

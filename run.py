@@ -13,8 +13,10 @@ train, save, test, measure.
 import logging
 
 from harness.arguments import check_output, parse_arguments
+from harness.parent import end_with_parent
 
 if __name__ == "__main__":
+    end_with_parent()
     ARGUMENTS = parse_arguments()  # before the heavy imports below, so that --help and typing errors answer at once
 
 import json
@@ -25,6 +27,7 @@ import sys
 import time
 from argparse import Namespace
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import torch
@@ -41,6 +44,7 @@ from harness.batches import Batch, effective_batches, needed_rows
 from harness.devices import choose_device, hardware, null_without_memory, synchronize
 from harness.errors import UserError
 from harness.experiment import find_experiment, read_experiment
+from harness.learner import Learner
 from harness.measure.energy import joules, watch
 from harness.measure.flops import compute_section, flops_per_unit, matrix_product_rate
 from harness.measure.memory_parts import memory_parts, stored_parameters
@@ -50,11 +54,13 @@ from harness.models import quiet_libraries
 from harness.modes import Mode
 from harness.plan import Plan, run_each, still_to_run
 from harness.precision import autocast, matmul_dtype
+from harness.purpose import profile_of, tuning_of
 from harness.record import Record, new_record, recording
 from harness.rehearsal import check_architecture
 from harness.result import schema
 from harness.result.store import write_atomically
 from harness.result.summary import summary
+from harness.resume import go_on, keep, resumable
 from harness.scoring import Scores, further_scores, majority_baseline
 from harness.task import Row, Splits, Task, choose_subsets, load_task
 from harness.workloads import Answers, HeldOut, Workload, find_workload
@@ -71,9 +77,10 @@ def execute(record: Record, mode: Mode, task: Task, adapter: Adapter | None) -> 
     model = attach(record, mode, base, adapter, workload, len(splits.train))
     sample = train(record, mode, task, workload, model, splits)
     save(record, mode, model)  # before the test: what hours of training made survives an evaluation that fails
-    if mode.scores:
+    if mode.tests:
         test(record, task, workload, model, splits.test)
-    measure(record, workload, model, sample, splits.test, held_out)
+    if mode.measures:
+        measure(record, workload, model, sample, splits.test, held_out)
 
 
 def load(record: Record, mode: Mode, task: Task) -> tuple[Splits, Workload, PreTrainedModel]:
@@ -82,7 +89,7 @@ def load(record: Record, mode: Mode, task: Task) -> tuple[Splits, Workload, PreT
     log.info("loading %s (%s data) and %s", task.name, record.params.data_source, record.params.model_id)
     splits, workload, base = mode.load(record, task, find_workload(task.workload, task.where))
     record.note_splits(splits)
-    if mode.scores:
+    if mode.tests:
         result.quality.majority_baseline = majority_baseline(task, splits.train, splits.test)
     result.speed.load_time = time.perf_counter() - started
     return splits, workload, base
@@ -159,30 +166,22 @@ def train(record: Record, mode: Mode, task: Task, workload: Workload, model: nn.
     params, device, result = record.params, record.device, record.result
     steps = params.planned_steps(len(splits.train))
     samples = encode(record, workload, splits.train, steps)
-    optimizer = optimizers.build_optimizer(model, params, record.plan.experiment.origin)
-    describe_parameters(record, model)  # only now: LoRA-FA freezes half of what PEFT made trainable
-    scheduler = optimizers.build_scheduler(optimizer, params, steps)
-    scaler = torch.amp.GradScaler(device.type, enabled=params.dtype == "float16")
-    forward = torch.compile(model) if params.compile else model
-    allocate = getattr(getattr(model, "base_model", None), "update_and_allocate", None)  # AdaLoRA and its kin
+    learner = Learner(model, params, record.plan.experiment.origin, steps, device)
+    record.note_parameters(model)
+    optimizer, scaler, forward = learner.optimizer, learner.scaler, torch.compile(model) if params.compile else model
     training = TrainingLog(device, record.memory, warmup_steps=warmup_steps(steps))
-    record.training, stream = training, effective_batches(samples, len(splits.train), params)
-    drawn = joules(device)
+    record.training, record.drawn = training, joules(device)
+    done = go_on(record, learner)
+    stream = islice(effective_batches(samples, len(splits.train), params), done, None)
+    bar = tqdm(total=steps, initial=done, desc="training", unit="step", dynamic_ncols=True)
     model.train()
-    with record.memory.phase("train"), tqdm(total=steps, desc="training", unit="step", dynamic_ncols=True) as bar:
-        for step in range(1, steps + 1):
+    with record.memory.phase("train"), bar:
+        for step in range(done + 1, steps + 1):
             training.timer.start()
             batches = [workload.collate(part) for part in next(stream)]
             step_loss = forward_backward(record, workload, forward, scaler, batches)
-            scaler.unscale_(optimizer)
-            optimizers.clip(optimizer, params.grad_norm_clip)
-            stepped = optimizers.step(scaler, optimizer)
-            if stepped:
-                scheduler.step()
-            else:
-                training.skipped_steps += 1
-            if allocate is not None:
-                allocate(step)
+            stepped = learner.step(step)
+            training.skipped_steps += not stepped
             if stepped and result.memory_parts.gradients is None:  # all that training keeps is there now
                 result.memory_parts = memory_parts(model, optimizer, device)
             optimizer.zero_grad(set_to_none=True)
@@ -191,15 +190,18 @@ def train(record: Record, mode: Mode, task: Task, workload: Workload, model: nn.
 
             bar.update()
             evaluating = step % params.eval_steps == 0 or step == steps
-            if evaluating or step % WINDOW == 0 or step == training.warmup_steps:
+            closing = evaluating or step % WINDOW == 0 or step == training.warm_after
+            if closing:
                 mean_loss = training.close_window(tolerate=scaler.is_enabled())
                 speed = {f"{workload.unit}/s": f"{training.work_per_second or 0:.0f}"}
-                bar.set_postfix(loss=f"{mean_loss:.3f}", lr=f"{scheduler.get_last_lr()[0]:.2e}", **speed)
+                bar.set_postfix(loss=f"{mean_loss:.3f}", lr=f"{learner.scheduler.get_last_lr()[0]:.2e}", **speed)
             if evaluating:
                 validate(record, mode, task, workload, model, splits.valid)
                 model.train()
+            if closing:
+                keep(record, learner, finished=step == steps)
     optimizers.detach(optimizer)  # what is measured from here on is no training
-    result.compute.energy = None if drawn is None else joules(device) - drawn
+    result.compute.energy = None if record.drawn is None else joules(device) - record.drawn
     return workload.collate([sorted(samples.values(), key=len)[len(samples) // 2]])
 
 
@@ -226,17 +228,6 @@ def encode(record: Record, workload: Workload, rows: list[Row], steps: int) -> d
     record.result.task.truncated_rows = sum(getattr(sample, "truncated", False) for sample in samples.values())
     record.result.speed.tokenize_time = time.perf_counter() - started
     return samples
-
-
-def describe_parameters(record: Record, model: nn.Module) -> None:
-    """Notes how much is trained."""
-    info, experiment = record.result.train_info, record.plan.experiment
-    trainable, total = adapters.parameter_counts(model)
-    trainable = total if record.params.full_finetuning else trainable  # LISA trains all layers, a few at a time
-    if trainable == 0:
-        raise UserError(f"{experiment.adapter_config_path}: trains no parameter; check target_modules and sizes")
-    info.num_trainable_params, info.num_total_params = trainable, total
-    log.info("training %s of %s parameters (%.3g %%)", f"{trainable:,}", f"{total:,}", 100 * trainable / total)
 
 
 def validate(record: Record, mode: Mode, task: Task, workload: Workload, model: nn.Module, rows: list[Row]) -> None:
@@ -297,7 +288,9 @@ def measure(
 
 def start(arguments: Namespace) -> int:
     """All that the parsed arguments ask for: a rehearsal, one run, or one for each subset. Returns the exit code."""
-    experiment = read_experiment(find_experiment(arguments.experiment), arguments.overrides, arguments.seed)
+    experiment = read_experiment(
+        find_experiment(arguments.experiment), arguments.overrides, arguments.seed, arguments.checkpoint_minutes
+    )
     if not arguments.verbose:
         quiet_libraries()
     optimizers.check_optimizer(experiment.params, experiment.origin)
@@ -308,22 +301,24 @@ def start(arguments: Namespace) -> int:
     if adapter is not None and has_architecture(experiment.params.model_id):
         # A config that does not fit should fail before anything is downloaded.
         check_architecture(experiment, adapter, find_workload(task.workload, task.where))
-    if arguments.profile:
-        experiment = modes.profile_of(experiment)
+    if arguments.profile or arguments.tune:
+        experiment = (profile_of if arguments.profile else tuning_of)(experiment)
     device = choose_device(arguments.device, touch=len(subsets) == 1)
     machine = hardware(device)
-    plans = [Plan(experiment, subset, arguments.profile, output, arguments.flags) for subset in subsets]
+    plans = [
+        Plan(experiment, subset, arguments.profile, arguments.tune, output, arguments.flags) for subset in subsets
+    ]
     todo = still_to_run(plans, machine["slug"], arguments.overwrite, arguments.skip_existing)
     if len(plans) == len(todo) == 1:
-        mode = modes.PROFILE if arguments.profile else modes.REAL
+        mode = modes.PROFILE if arguments.profile else modes.TUNING if arguments.tune else modes.REAL
         record = new_record(plans[0], task, device, machine, arguments.overwrite)
-        return run_one(record, mode, task, adapter)
+        return run_one(record, mode, task, adapter, arguments.resume)
     return run_each(plans, todo, machine["slug"])
 
 
-def run_one(record: Record, mode: Mode, task: Task, adapter: Adapter | None) -> int:
+def run_one(record: Record, mode: Mode, task: Task, adapter: Adapter | None, resume: bool) -> int:
     """One run in this process, and its summary on the screen."""
-    with recording(record):
+    with resumable(record, resume), recording(record):
         execute(record, mode, task, adapter)
     print(summary(record.result, record.written))
     return schema.EXIT_CODES[record.result.train_info.status]

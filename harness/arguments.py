@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "experiment", help="folder of the experiment, for example experiments/lora/llama-3.2-3B-rank32"
     )
     parser.add_argument(
-        "--seed", type=_natural, help="adapter initialization, data order and dropout (default: params)"
+        "--seed", type=natural, help="adapter initialization, data order and dropout (default: params)"
     )
     parser.add_argument("--subset", help="run one subset of the task (default: all, one after the other)")
     parser.add_argument("--device", help="cuda, cuda:1, xpu, mps or cpu (default: the accelerator, if there is one)")
@@ -56,6 +57,23 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help="measure memory, speed and storage on random weights, made from the base model's architecture: "
         "no download, no quality; writes results/profiles/",
     )
+    instead.add_argument(
+        "--tune",
+        action="store_true",
+        help="train, and score valid only: a trial of `suite.py tune`, which never looks at test; stays in runs/",
+    )
+    parser.add_argument(
+        "--checkpoint-minutes",
+        type=float,
+        metavar="M",
+        help="write a checkpoint every so many minutes, and after training",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from the checkpoint of a run that was killed, where there is one; "
+        "succeeds where the result exists",
+    )
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument("--overwrite", action="store_true", help="run although the result exists, and replace it")
     existing.add_argument(
@@ -66,23 +84,27 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="show what the libraries have to say")
     arguments = parser.parse_args(argv)
+    arguments.skip_existing |= arguments.resume and not arguments.overwrite
     arguments.flags = _flags(arguments)
     given = sys.argv[1:] if argv is None else argv
     if any(word != word.encode(errors="replace").decode() for word in given):
         parser.error("expected UTF-8 text, which every result records its command in")
-    arguments.overrides = _nest(arguments.settings)
+    arguments.overrides = nest(arguments.settings)
     return arguments
 
 
 def _flags(arguments: argparse.Namespace) -> tuple[str, ...]:
     """What does not say which run it is, and is passed on to the process of each subset."""
     device = ["--device", arguments.device] if arguments.device else []
+    minutes = arguments.checkpoint_minutes
+    device += [] if minutes is None else ["--checkpoint-minutes", str(minutes)]
     switches = {"--overwrite": arguments.overwrite, "--skip-existing": arguments.skip_existing,
-                "--verbose": arguments.verbose}  # fmt: skip
+                "--resume": arguments.resume, "--verbose": arguments.verbose}  # fmt: skip
     return (*device, *(name for name, given in switches.items() if given))
 
 
-def _natural(text: str) -> int:
+def natural(text: str) -> int:
+    """A number of the command line, for argparse: whole and not negative."""
     value = int(text) if text.isdecimal() else -1
     if value < 0:
         raise argparse.ArgumentTypeError(f"expected a whole number that is not negative, got {text!r}")
@@ -99,7 +121,8 @@ def _setting(text: str) -> tuple[list[str], Any]:
         return key.split("."), value
 
 
-def _nest(settings: list[tuple[list[str], Any]]) -> dict[str, Any]:
+def nest(settings: Iterable[tuple[list[str], Any]]) -> dict[str, Any]:
+    """One nested dictionary of dotted keys, given as their parts, and their values."""
     nested: dict[str, Any] = {}
     for path, value in settings:
         inner = nested

@@ -82,13 +82,19 @@ def _nearest(text: str, root: Path) -> str:
     return did_you_mean("/".join(Path(text).parts[-3:]), known)
 
 
-def read_experiment(folder: Path, overrides: dict[str, Any] | None = None, seed: int | None = None) -> Experiment:
+def read_experiment(
+    folder: Path,
+    overrides: dict[str, Any] | None = None,
+    seed: int | None = None,
+    checkpoint_minutes: float | None = None,
+) -> Experiment:
     """Reads and validates an experiment: defaults ← preset ← experiment ← command line.
 
     Args:
         folder: as `find_experiment` returns it.
         overrides: nested parameters of `--set`; they mark the run as modified.
         seed: of `--seed`, which does not.
+        checkpoint_minutes: of `--checkpoint-minutes`, which does not either.
 
     Raises:
         UserError: anything wrong in the folder's files.
@@ -102,6 +108,8 @@ def read_experiment(folder: Path, overrides: dict[str, Any] | None = None, seed:
         layers.append(Layer("command line --set", overrides))
     if seed is not None:
         layers.append(Layer("command line --seed", {"seed": seed}))
+    if checkpoint_minutes is not None:
+        layers.append(Layer("command line --checkpoint-minutes", {"checkpoint_minutes": checkpoint_minutes}))
     params = build_params(layers)
     return Experiment(
         folder, task_folder, method, name, params, _read_adapter_config(folder, params), tuple(layers), overrides or {}

@@ -1,9 +1,8 @@
-"""What a run is for: a result, a profile of its costs, or a rehearsal. A mode says what is loaded and what is done.
+"""What a run is for: a result, a profile of its costs, a tuning trial, or a rehearsal. A mode says what is done.
 
 A stage that all modes share is in run.py; what only one of them does to the experiment or the rows is here.
 """
 
-import dataclasses
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,15 +15,12 @@ from harness.adapter_config import Adapter
 from harness.devices import hardware
 from harness.experiment import Experiment, display_path
 from harness.hub import hub_errors, look_up
-from harness.overlay import Layer, build_params
 from harness.plan import Plan
 from harness.record import Record, new_record, recording
 from harness.rehearsal import ROWS, check_architecture, rehearsal_of
 from harness.result.schema import EXIT_CODES
 from harness.task import Splits, Task, load_splits
 from harness.workloads import Workload, find_workload
-
-PROFILE_STEPS = 50  # the first five warm up
 
 Loader = Callable[[Record, Task, type[Workload]], tuple[Splits, Workload, PreTrainedModel]]
 
@@ -34,15 +30,19 @@ class Mode:
     """What a run loads, and which stages it goes through beside loading, training, saving and measuring.
 
     load: rows, workload and untouched base model.
-    scores: valid and test are answered and scored.
+    scores: valid is answered and scored.
+    tests: test is too, after the last step.
     knows_base: the untouched base model is scored too, and forgetting measured.
+    measures: inference and arithmetic are measured.
     keeps_weights: what was trained stays in the run's folder.
     """
 
     name: str
     load: Loader
     scores: bool
+    tests: bool
     knows_base: bool
+    measures: bool
     keeps_weights: bool
 
 
@@ -66,6 +66,12 @@ def load_rehearsal(record: Record, task: Task, workload: type[Workload]) -> tupl
     return Splits(splits.train, splits.valid[:ROWS], splits.test[:ROWS]), loaded, base
 
 
+def load_tuning(record: Record, task: Task, workload: type[Workload]) -> tuple[Splits, Workload, PreTrainedModel]:
+    """The same without test, which nothing that is chosen may depend on."""
+    splits, loaded, base = load_real(record, task, workload)
+    return Splits(splits.train, splits.valid, []), loaded, base
+
+
 def load_profile(record: Record, task: Task, workload: type[Workload]) -> tuple[Splits, Workload, PreTrainedModel]:
     """Random rows in the task's lengths, and the base model's architecture with random weights.
 
@@ -81,17 +87,42 @@ def load_profile(record: Record, task: Task, workload: type[Workload]) -> tuple[
 
 
 Run = Callable[[Record, Mode, Task, Adapter | None], None]
-REAL = Mode("real", load_real, scores=True, knows_base=True, keeps_weights=True)
-REHEARSAL = Mode("rehearsal", load_rehearsal, scores=True, knows_base=False, keeps_weights=True)
-PROFILE = Mode("profile", load_profile, scores=False, knows_base=False, keeps_weights=False)
-
-
-def profile_of(experiment: Experiment) -> Experiment:
-    """The same experiment, cut to so many steps that its speed shows; only the command line may say otherwise."""
-    layers = list(experiment.layers)
-    given = sum(layer.name.startswith("command line") for layer in layers)
-    layers.insert(len(layers) - given, Layer("--profile", {"max_steps": PROFILE_STEPS, "eval_steps": PROFILE_STEPS}))
-    return dataclasses.replace(experiment, params=build_params(layers), layers=tuple(layers))
+REAL = Mode(
+    "real",
+    load_real,
+    scores=True,
+    tests=True,
+    knows_base=True,
+    measures=True,
+    keeps_weights=True,
+)
+REHEARSAL = Mode(
+    "rehearsal",
+    load_rehearsal,
+    scores=True,
+    tests=True,
+    knows_base=False,
+    measures=True,
+    keeps_weights=True,
+)
+TUNING = Mode(
+    "tuning",
+    load_tuning,
+    scores=True,
+    tests=False,
+    knows_base=False,
+    measures=False,
+    keeps_weights=False,
+)
+PROFILE = Mode(
+    "profile",
+    load_profile,
+    scores=False,
+    tests=False,
+    knows_base=False,
+    measures=True,
+    keeps_weights=False,
+)
 
 
 def rehearse(

@@ -28,7 +28,7 @@ def new_result(plan: Plan, task: Task, device: torch.device, hardware: dict[str,
             created_at=datetime.now(UTC).isoformat(),
             experiment_name=f"{experiment.method}/{experiment.name}",
             peft_branch=f"v{peft.__version__}",
-            train_config=params.model_dump(),
+            train_config=params.recorded(),
             peft_config=experiment.adapter_config,
         ),
         meta_info=schema.MetaInfo(
@@ -58,6 +58,6 @@ def _provenance(plan: Plan, experiment: Experiment) -> schema.Provenance:
         harness_commit=git["commit"],
         harness_dirty=git["dirty"],
         untracked_files=git["untracked_files"],
-        config_fingerprint=provenance.fingerprint([params.model_dump(exclude={"seed"}), experiment.adapter_config]),
+        config_fingerprint=plan.config_fingerprint,
         base_model_fingerprint=provenance.file_fingerprint(weights) if weights and weights.is_file() else None,
     )

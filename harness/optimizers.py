@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
+from transformers import get_scheduler
 
 from harness.devices import is_out_of_memory
 from harness.errors import UserError, brief, did_you_mean, one_line
@@ -149,22 +150,23 @@ def _construct(model: nn.Module, name: str, kwargs: dict[str, Any], origin: Orig
 
 def build_scheduler(optimizer: torch.optim.Optimizer, params: TrainingParams, steps: int) -> LambdaLR:
     """The schedule over `steps` optimizer steps: linear warm-up, then cosine or linear decay to zero, or constant."""
-    return LambdaLR(optimizer, lr_multiplier(params.lr_scheduler, math.ceil(params.warmup_ratio * steps), steps))
+    warmup_steps = math.ceil(params.warmup_ratio * steps)
+    if params.lr_scheduler == "linear":
+        return LambdaLR(optimizer, linear_multiplier(warmup_steps, steps))
+    kind = {"cosine": "cosine", "none": "constant_with_warmup"}[params.lr_scheduler]
+    return get_scheduler(kind, optimizer, warmup_steps, steps)
 
 
-def lr_multiplier(kind: str, warmup_steps: int, steps: int) -> Callable[[int], float]:
+def linear_multiplier(warmup_steps: int, steps: int) -> Callable[[int], float]:
     """The factor on the learning rate as a function of the optimizer steps already taken.
 
-    The same formulas as transformers' schedules: step k of w warm-up steps has k / w, the cosine is half a period.
+    transformers' own linear schedule differs in the last bit, which would move the results of this protocol.
     """
 
     def multiplier(step: int) -> float:
         if step < warmup_steps:
             return step / warmup_steps
-        progress = min((step - warmup_steps) / max(steps - warmup_steps, 1), 1.0)
-        if kind == "cosine":
-            return 0.5 * (1 + math.cos(math.pi * progress))
-        return 1.0 - progress if kind == "linear" else 1.0
+        return 1.0 - min((step - warmup_steps) / max(steps - warmup_steps, 1), 1.0)
 
     return multiplier
 

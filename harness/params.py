@@ -14,6 +14,13 @@ from pydantic import (
     model_validator,
 )
 
+# How a run is made, not what: no part of a configuration's fingerprint.
+HOW = {"seed", "checkpoint_minutes"}
+# A parameter that came later is left out while it has its default, so that fingerprints of older results still match.
+LATER = {"checkpoint_minutes"}
+# And one that went stays in the fingerprint as it was in every result: tuning.json took its place.
+GONE = {"untuned": False}
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
@@ -73,7 +80,9 @@ class TrainingParams(_Strict):
     warmup_ratio: NonNegativeFloat = Field(0.1, le=1, description="share of the steps that warm up linearly")
     loss_on: Literal["target", "all"] = Field("target", description="tokens the loss counts: target, or prompt too")
     generation_kwargs: GenerationKwargs = Field(description="greedy decoding in evaluation")
-    untuned: bool = Field(False, description="the learning rate is a guess, not one chosen on valid")
+    checkpoint_minutes: PositiveFloat | None = Field(
+        None, description="minutes between two checkpoints, from which --resume goes on; null for none"
+    )
 
     @field_validator("model_id")
     @classmethod
@@ -119,6 +128,15 @@ class TrainingParams(_Strict):
     def is_embedded_model(self) -> bool:
         """Whether the base model ships with the project."""
         return self.model_id.startswith("embedded/")
+
+    def recorded(self) -> dict[str, Any]:
+        """What a result says of the parameters."""
+        untouched = {name for name in LATER if getattr(self, name) == type(self).model_fields[name].default}
+        return self.model_dump(exclude=untouched)
+
+    def fingerprinted(self) -> dict[str, Any]:
+        """What makes a configuration the same, as JSON values."""
+        return GONE | {name: value for name, value in self.recorded().items() if name not in HOW}
 
     def planned_steps(self, train_rows: int) -> int:
         """Optimizer steps of a run over `train_rows` samples."""

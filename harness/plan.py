@@ -17,6 +17,7 @@ from typing import Any
 from harness.errors import UserError
 from harness.experiment import ROOT, Experiment, display_path
 from harness.result.comparable import Record
+from harness.result.provenance import fingerprint
 from harness.result.read import read_results
 from harness.result.schema import EXIT_CODES
 from harness.result.store import file_name, result_path
@@ -30,6 +31,7 @@ class Plan:
     experiment: with the command line's seed and overrides applied.
     subset: part of the task; None where it has none.
     profile: random weights, no quality; its result lies apart.
+    tuning: trained and scored on valid only; never a result.
     output: the folder that results/ and runs/ are in.
     flags: arguments that do not say what is run, such as --device; passed on when the plan is launched.
     """
@@ -37,6 +39,7 @@ class Plan:
     experiment: Experiment
     subset: str | None = None
     profile: bool = False
+    tuning: bool = False
     output: Path = ROOT
     flags: tuple[str, ...] = ()
 
@@ -66,7 +69,21 @@ class Plan:
     @property
     def runs_folder(self) -> Path:
         """Where every run of this plan, whatever became of it, leaves a folder of its own."""
-        return self.output / "runs" / self.experiment.task / self.name
+        apart = f"{self.name}--tuning" if self.tuning else self.name
+        return self.output / "runs" / self.experiment.task / apart
+
+    @property
+    def config_fingerprint(self) -> str:
+        """Of all that the folder and the command line say, the seed aside."""
+        return fingerprint([self.experiment.params.fingerprinted(), self.experiment.adapter_config])
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """What a run of this plan goes on from when it was killed; its name says what is run, not how or where."""
+        changes = [fingerprint([self.experiment.overrides])[:8]] if self.is_modified else []
+        kinds = [name for name in ("profile", "tuning") if getattr(self, name)]
+        name = "--".join([self.name, *kinds, *changes])
+        return self.output / "runs" / "checkpoints" / self.experiment.task / f"{name}.safetensors"
 
     @property
     def arguments(self) -> list[str]:
@@ -74,6 +91,7 @@ class Plan:
         given = [display_path(self.experiment.folder)]
         given += [] if self.subset is None else ["--subset", self.subset]
         given += ["--seed", str(self.experiment.params.seed), *(["--profile"] if self.profile else [])]
+        given += ["--tune"] if self.tuning else []
         for key, value in _flat(self.experiment.overrides):
             given += ["--set", f"{key}={json.dumps(value)}"]
         return given
@@ -118,7 +136,7 @@ def still_to_run(plans: Sequence[Plan], hardware: str, overwrite: bool, skip_exi
         UserError: all results exist, and nobody said to skip them.
     """
     existing = [plan for plan in plans if plan.result_path(hardware).exists()]
-    if overwrite or plans[0].is_modified or not existing:
+    if overwrite or plans[0].is_modified or plans[0].tuning or not existing:
         return list(plans)
     names = ", ".join(display_path(plan.result_path(hardware)) for plan in existing)
     if len(existing) == len(plans) and not skip_existing:
@@ -134,7 +152,7 @@ def run_each(plans: Sequence[Plan], todo: Sequence[Plan], hardware: str) -> int:
         codes.append(plan.launch())
         if codes[-1] in (2, EXIT_CODES["cancelled"]):
             break
-    if len(plans) > 1 and not plans[0].profile:
+    if len(plans) > 1 and not (plans[0].profile or plans[0].tuning):
         failed = [plan for index, plan in enumerate(todo) if index >= len(codes) or codes[index]]
         print(_mean_line(plans, failed, hardware))
     return next((code for code in codes if code), 0)

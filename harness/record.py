@@ -13,7 +13,10 @@ from pathlib import Path
 
 import numpy
 import torch
+from torch import nn
 
+from harness.adapter import parameter_counts
+from harness.checkpoint import Checkpoint
 from harness.devices import is_out_of_memory
 from harness.errors import UserError
 from harness.experiment import display_path
@@ -35,7 +38,11 @@ STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if ha
 
 @dataclass
 class Record:
-    """What a run notes about itself: `result` fills up from stage to stage, `memory` meters their phases."""
+    """What a run notes about itself: `result` fills up from stage to stage, `memory` meters their phases.
+
+    checkpoint: what the run goes on from when it is killed; `resumes` says that one has been.
+    drawn: joules that the device had drawn before the first step.
+    """
 
     plan: Plan
     device: torch.device
@@ -45,6 +52,9 @@ class Record:
     overwrite: bool = False
     started: float = field(default_factory=time.perf_counter)
     training: TrainingLog | None = None
+    checkpoint: Checkpoint | None = None
+    resumes: bool = False
+    drawn: float | None = None
     written: Path | None = None
 
     @property
@@ -64,6 +74,20 @@ class Record:
         self.result.provenance.data_fingerprint = provenance.fingerprint(
             [name, row.prompt, row.target, row.reference] for name, rows in named.items() for row in rows
         )
+
+    def note_parameters(self, model: nn.Module) -> None:
+        """Notes how much is trained; after the optimizer is made, since LoRA-FA freezes half of what PEFT would train.
+
+        Raises:
+            UserError: nothing is.
+        """
+        info, where = self.result.train_info, self.plan.experiment.adapter_config_path
+        trainable, total = parameter_counts(model)
+        trainable = total if self.params.full_finetuning else trainable  # LISA trains all layers, a few at a time
+        if trainable == 0:
+            raise UserError(f"{where}: trains no parameter; check target_modules and sizes")
+        info.num_trainable_params, info.num_total_params = trainable, total
+        log.info("training %s of %s parameters (%.3g %%)", f"{trainable:,}", f"{total:,}", 100 * trainable / total)
 
     def base_score_file(self, settings: Collection[str], scoring: str) -> Path:
         """Where the untouched base model's score is kept, which every method shares.
@@ -179,7 +203,7 @@ def _finish(record: Record, error_msg: str) -> None:
         result.run_info.total_time = record.elapsed
         _record_measurements(result, record.memory, record.training)
         _write(path, result)
-        kept = not record.plan.is_modified and is_kept(result)
+        kept = not (record.plan.is_modified or record.plan.tuning) and is_kept(result)
         record.written = _publish(record) if kept else path
 
 

@@ -3,8 +3,9 @@
     python -m harness.table <Task> embedded
 
 prints the results whose experiment (<method>/<name>) contains "embedded", best first, those in results/ that are not
-committed included; with --costs, what each of them costs. What may be compared shares a table, nothing else does
-(harness/result/comparable.py); subsets have tables of their own, and one more has their means.
+committed included; with --costs, what each of them costs; with --tuning, how they were tuned. What may be compared
+shares a table, nothing else does (harness/result/comparable.py); subsets have tables of their own, and one more has
+their means.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from harness.experiment import ROOT
 from harness.result.comparable import unranked
 from harness.result.read import read_results
 from harness.result.tables import task_tables
+from harness.result.tuning import rates_table, tunings_of
 
 
 def start(argv: Sequence[str] | None) -> None:
@@ -28,7 +30,11 @@ def start(argv: Sequence[str] | None) -> None:
     parser.add_argument("task")
     parser.add_argument("pattern", nargs="?", default="", help="part of the experiment's name")
     parser.add_argument("--costs", action="store_true", help="memory, speed, storage and inference instead of scores")
+    parser.add_argument("--tuning", action="store_true", help="the values that were tried, and their scores on valid")
     arguments = parser.parse_args(argv)
+    if arguments.tuning:
+        print(rates_table(tunings_of(arguments.task, arguments.pattern)))
+        return
     found = read_results([ROOT / "results" / arguments.task], arguments.task)
     for skipped in found.skipped:
         print(f"warning: {skipped}", file=sys.stderr)

@@ -11,7 +11,7 @@ from harness.experiment import ROOT
 
 # From the bottom up; a module may import from lower layers and from its own. A name stands for a module or a folder.
 LAYERS = [
-    {"errors"},
+    {"errors", "parent"},
     {"files"},
     {"params"},
     {"overlay"},
@@ -19,21 +19,22 @@ LAYERS = [
     {"arguments", "result"},
     {"methods", "optim", "adapter_values", "adapter_fit", "adapter_config", "devices", "hub", "batches", "merging",
      "precision", "optimizers", "architecture"},
-    {"task", "models", "adapter", "scoring", "rouge"},
+    {"task", "models", "adapter", "scoring", "rouge", "checkpoint", "learner"},
     {"text", "measure"},
     {"workloads"},
-    {"plan", "new_result", "record"},
+    {"plan", "new_result", "record", "resume", "purpose"},
     {"rehearsal"},
     {"modes"},
     {"run"},
 ]  # fmt: skip
 BESIDE = {"dashboard": {"result", "experiment", "params", "overlay", "errors", "files", "dashboard"},
+          "suite": {"suite", "plan", "purpose", "task", "result", "arguments", "experiment", "files", "errors"},
           "app": {"dashboard", "result", "experiment", "errors", "files"}}  # fmt: skip
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 
 def modules():
-    files = [ROOT / "run.py", ROOT / "app.py", *(ROOT / "harness").glob("**/*.py")]
+    files = [ROOT / "run.py", ROOT / "app.py", ROOT / "suite.py", *(ROOT / "harness").glob("**/*.py")]
     return {
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
         for path in sorted(files)
@@ -76,7 +77,7 @@ def _is_above(other, own):
 
 
 @pytest.mark.parametrize("module", [name for name in modules() if part(name) in BESIDE])
-def test_the_dashboard_reads_through_result(module):
+def test_pages_and_suites_stand_beside(module):
     needed = {part(other) for other in imports_of(modules()[module]) if other != "harness"}
     assert needed <= BESIDE[part(module)]
 
@@ -102,7 +103,7 @@ def test_no_module_shadows_the_standard_library():
 
 
 def test_result_and_dashboard_need_no_torch():
-    names = [name for name in modules() if part(name) in ("result", "dashboard", "app")]
+    names = [name for name in modules() if part(name) in ("result", "dashboard", "app", "suite", "plan")]
     code = f"""
 import importlib, sys
 class Refuse:

@@ -11,7 +11,7 @@ from harness import profiles
 from harness.architecture import architecture
 from harness.arguments import parse_arguments
 from harness.experiment import ROOT, read_experiment
-from harness.modes import PROFILE_STEPS, profile_of
+from harness.purpose import PROFILE_STEPS, profile_of
 from harness.result.costs import costs_table
 from harness.result.read import read_results
 from harness.result.store import read_result
@@ -40,7 +40,7 @@ def scaled_down(tmp_path, monkeypatch):
         config = json.loads((architectures.ARCHITECTURES / f"{name}.json").read_text())
         (folder / f"{name}.json").write_text(json.dumps(config | sizes))
     monkeypatch.setattr(architectures, "ARCHITECTURES", folder)
-    monkeypatch.setattr("harness.modes.PROFILE_STEPS", 2)
+    monkeypatch.setattr("harness.purpose.PROFILE_STEPS", 2)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
@@ -160,3 +160,31 @@ def test_a_base_that_came_from_nowhere_needs_no_tokenizer(scaled_down, tmp_path,
     for dtype in ("bfloat16", "int8"):
         folder = write_experiment(config, {"dtype": dtype}, f"prompt_tuning/text-{dtype}")
         assert profile(folder, tmp_path / dtype).code == 0
+
+
+def test_a_tuning_trial_never_looks_at_test(run_main, monkeypatch):
+    answered, evaluate = [], run.evaluate
+
+    def spy(record, task, workload, model, rows, description):
+        answered.append(description)
+        assert not {row.prompt for row in rows} & {row.prompt for row in record.test_rows}
+        return evaluate(record, task, workload, model, rows, description)
+
+    monkeypatch.setattr(run, "evaluate", spy)
+    load_splits = run.modes.load_splits
+
+    def keep(task, source, subset):
+        splits = load_splits(task, source, subset)
+        run.Record.test_rows = splits.test
+        return splits
+
+    monkeypatch.setattr(run.modes, "load_splits", keep)
+    outcome = run_main(LORA, "--tune")
+    assert outcome.code == 0
+    assert answered == ["valid"]
+    assert outcome.json["quality"]["valid_score"] is not None
+    assert outcome.json["quality"]["test_score"] is None
+    assert outcome.json["quality"]["base_score"] is None
+    assert not (outcome.output / "results").exists()
+    assert not list(outcome.folder.glob("*/*.safetensors"))
+    assert outcome.folder.parent.name.endswith("--tuning")

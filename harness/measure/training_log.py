@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from typing import Any
 
 import torch
 
@@ -17,14 +18,18 @@ class Diverged(Exception):
 class TrainingLog:
     """Collects the figures of training steps; nothing here makes the device wait but `close_window`.
 
-    Steps up to `warmup_steps` (compilation, first allocations) are timed apart: `train_time` and the
-    throughput made of them begin after.
+    Steps up to `warm_after` (compilation, first allocations) are timed apart: `train_time` and the throughput made
+    of it begin after. A resumed run warms up again.
     """
+
+    _KEPT = ("warmup_time", "warmup_steps", "train_time", "timed_work", "timed_rows", "total_work", "rows",
+             "skipped_steps", "losses", "step_seconds", "allocated", "reserved", "_line_start")  # fmt: skip
 
     def __init__(self, device: torch.device, memory: MemoryMeter, warmup_steps: int) -> None:
         self.timer = StepTimer(device)
         self.memory = memory
-        self.warmup_steps = warmup_steps
+        self.warm_after = warmup_steps
+        self.warmup_steps = 0
         self.warmup_time = 0.0
         self.train_time = 0.0
         self.timed_work = 0
@@ -67,10 +72,11 @@ class TrainingLog:
         window = self.timer.edge()
         losses = torch.stack(self._pending).float().tolist()
         self._pending = []
-        warming_up = len(self.losses) < self.warmup_steps
+        warming_up = len(self.losses) < self.warm_after
         self.losses += losses
         if warming_up:
             self.warmup_time += window.seconds
+            self.warmup_steps += len(losses)
         else:
             self.train_time += window.seconds
             self.timed_work += self._pending_work
@@ -85,6 +91,15 @@ class TrainingLog:
                 "or clip gradients with grad_norm_clip"
             )
         return sum(finite) / len(finite)
+
+    def state(self) -> dict[str, Any]:
+        """All figures so far; to be asked for where a window has just been closed."""
+        return {name: getattr(self, name) for name in self._KEPT}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes on with the figures of a run that was killed; the first steps of this process are warm-up again."""
+        vars(self).update(state)
+        self.warm_after += len(self.losses)
 
     def line(self) -> Metrics:
         """The training half of a metrics line: figures since the line before; closes no window."""

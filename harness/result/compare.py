@@ -18,6 +18,7 @@ from harness.errors import UserError, did_you_mean
 from harness.experiment import CONTENT, display_path
 from harness.result.comparable import Record, difference, differing_setting, group_of, unranked
 from harness.result.read import Results
+from harness.result.tuning import budget_of, unequal_budgets
 from harness.result.uncertainty import (
     CONFIDENCE,
     Comparison,
@@ -144,7 +145,17 @@ def section(a: Sequence[Record], b: Sequence[Record], confidence: float = CONFID
         lines.append("  the seeds differ: all of each are used, since this test needs no pairs")
     if len({one["hardware"] for one in (*a, *b)}) > 1:
         lines.append("  on different hardware: scores can be compared, memory and speed cannot")
+    lines += _budgets(a[0], b[0])
     return "\n".join([*lines, f"  {_verdict(comparison, pair, info['higher_is_better'])}"])
+
+
+def _budgets(a: Record, b: Record) -> list[str]:
+    """How each was tuned, and a warning where that is not alike; nothing where the checkout does not know one."""
+    budgets = [budget_of(one["task"], one["experiment"]) for one in (a, b)]
+    if not all(budgets):
+        return []
+    warning = "; a part of the difference may be the tuning" if unequal_budgets(budgets) else ""
+    return [f"  tuning: A {budgets[0]}, B {budgets[1]}{warning}"]
 
 
 def _title(runs: Sequence[Record]) -> str:

@@ -41,8 +41,19 @@ def costs_table(records: Sequence[Record]) -> str:
     lines = [f"| experiment | {' | '.join(heads)} |", "|---" * (len(shown) + 1) + "|"]
     ordered = sorted(groups.items(), key=lambda item: (_peak(item[1]), item[0]))
     return "\n".join(
-        [*lines, *(f"| {name} | {' | '.join(_cell(key, group) for key in shown)} |" for name, group in ordered)]
+        [
+            *lines,
+            *(
+                f"| {of_one_piece(name, group)} | {' | '.join(_cell(key, group) for key in shown)} |"
+                for name, group in ordered
+            ),
+        ]
     )
+
+
+def of_one_piece(name: str, group: Sequence[Record]) -> str:
+    """The name, marked where a run was killed and went on, so that its memory and speed are of several processes."""
+    return f"{name} (resumed)" if any(record["resumed"] for record in group) else name
 
 
 def measured(key: str, records: Sequence[Record]) -> list[float]:

@@ -27,6 +27,7 @@ _FIELDS: dict[str, Any] = {
     **dict.fromkeys(("protocol", "seed"), Number),
     **dict.fromkeys(("method", "name"), Text),
     "profile": bool,
+    "resumed": Object,
     "overrides": Object,
     **dict.fromkeys(("run_info.created_at", "run_info.experiment_name", "train_info.status"), Text),
     **dict.fromkeys((_TRAIN, _PEFT), Object),

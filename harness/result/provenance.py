@@ -109,6 +109,14 @@ def fingerprint(parts: Iterable[Any]) -> str:
     return digest.hexdigest()
 
 
+def code_fingerprint(root: Path, task_folder: Path) -> str:
+    """Of all the code that makes a run: run.py, harness/ without its pages, and the task's data.py."""
+    harness = sorted(path for path in root.glob("harness/**/*.py") if "dashboard" not in path.parts)
+    return fingerprint(
+        path.read_text(encoding="utf-8") for path in (root / "run.py", task_folder / "data.py", *harness)
+    )
+
+
 def file_fingerprint(path: Path) -> str:
     """SHA-256 of a file's bytes."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

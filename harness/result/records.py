@@ -5,6 +5,7 @@ A record holds the columns of harness/result/columns.py but those over seeds, nu
     profile           random weights: speed and memory only
     modified          parameters were changed on the command line; `overrides` has them, as JSON
     shared_device     another process used the same GPU
+    resumed           the run was killed and went on: its memory and speed are of several processes
     metric, higher_is_better, model_version, data: what decides comparability beside the columns
     created_at        seconds since 1970, minus infinity where unknown
     versions          "torch 2.13.0 peft 0.21.2 …"
@@ -132,6 +133,7 @@ def _machine(data: File) -> Values:
         "cpu": _of(data.hardware, "cpu"),
         "accelerator": _of(data.hardware, "accelerator"),
         "shared_device": bool(data.provenance and data.provenance.shared_device),
+        "resumed": data.resumed is not None,
     }
 
 
@@ -235,7 +237,8 @@ def _items(scores: list[float]) -> numpy.ndarray:
 def _settings(data: File) -> Values:
     """Training and PEFT configuration without the seed, and what the command line changed."""
     train, overrides = dict(data.run_info.train_config or {}), data.overrides or {}
-    train.pop("seed", None)
+    for how in ("seed", "checkpoint_minutes"):
+        train.pop(how, None)
     settings = _SORTED.encode({"train": train, "peft": data.run_info.peft_config or {}})
     changed = _SORTED.encode(overrides)
     for name, text in (("run_info", settings), ("overrides", changed)):

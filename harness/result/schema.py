@@ -253,6 +253,16 @@ class Quality(_Section):
     samples: list[SampleAnswer] = Field(default_factory=list)
 
 
+class Resumed(_Section):
+    """The run was killed and went on from its checkpoint. Its scores are those of a run that was never interrupted.
+
+    Speed and memory are not of one piece: times are sums over processes, of which each warmed up, and peaks of memory
+    the largest of any.
+    """
+
+    at_steps: list[int] = Field(description="steps that had been taken when a process took over")
+
+
 class Provenance(_Section):
     """What decides whether two results may be compared, and how to make this one again."""
 
@@ -291,6 +301,7 @@ class Result(_Section):
     inference: Inference | None = None
     forgetting: Forgetting | None = Field(None, description="null for encoder-decoder models")
     quality: Quality = Field(default_factory=Quality)
+    resumed: Resumed | None = Field(None, description="null for a run of one piece")
     provenance: Provenance
 
 

@@ -13,18 +13,26 @@ def _overheads(inference: results.Inference) -> str:
     return f"{inference.overhead_unmerged.median:.2f} times the base's time per token as trained, {cost}"
 
 
+def _score(result: results.Result) -> list[str]:
+    quality, metric = result.quality, result.task.metric
+    if quality.test_score is not None:
+        base = "not measured" if quality.base_score is None else f"{100 * quality.base_score:.1f} %"
+        return [
+            f"  score      {100 * quality.test_score:.1f} % {metric} on {result.task.test_rows} test rows "
+            f"(untouched base {base}, invalid outputs {100 * quality.invalid_rate:.1f} %)"
+        ]
+    if quality.valid_score is not None:
+        return [f"  score      {100 * quality.valid_score:.1f} % {metric} on valid; test was not looked at"]
+    return []
+
+
 def summary(result: results.Result, path: Path) -> str:
     """What a run measured, in a few lines."""
     info, speed, quality = result.train_info, result.speed, result.quality
     train = result.memory.get("train")
     task = "/".join(filter(None, (result.task.name, result.task.subset)))
     lines = [f"{result.run_info.experiment_name} on {task}, seed {result.seed}: {info.status}"]
-    if quality.test_score is not None:
-        base = "not measured" if quality.base_score is None else f"{100 * quality.base_score:.1f} %"
-        lines.append(
-            f"  score      {100 * quality.test_score:.1f} % {result.task.metric} on {result.task.test_rows} test "
-            f"rows (untouched base {base}, invalid outputs {100 * quality.invalid_rate:.1f} %)"
-        )
+    lines += _score(result)
     if quality.further_scores:
         further = (f"{name} {100 * value:.1f} %" for name, value in quality.further_scores.items())
         lines.append(f"             {', '.join(further)}")
@@ -46,6 +54,9 @@ def summary(result: results.Result, path: Path) -> str:
     if result.inference is not None:
         lines.append(f"  inference  {_overheads(result.inference)}")
     lines.append(f"  total time {result.run_info.total_time:.1f} s on {result.hardware['slug']}")
+    if result.resumed is not None:
+        steps = ", ".join(map(str, result.resumed.at_steps))
+        lines.append(f"  resumed    after step {steps}: memory and speed are not of one piece")
     lines += ["  a profile: random weights and tokens, which say nothing of quality"] if result.profile else []
     lines += ["  modified by --set, so this is no result"] if result.overrides else []
     return "\n".join([*lines, f"  written to {display_path(path)}"])

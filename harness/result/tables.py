@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from harness.result.columns import COLUMNS
 from harness.result.comparable import MACHINE, SCORES, Record, differing_setting, machine_marks
-from harness.result.costs import cell, costs_table
+from harness.result.costs import cell, costs_table, of_one_piece
 from harness.result.subsets import mean_over_subsets
+from harness.result.tuning import budget_of, unequal_budgets
 
 _SIZES, _COSTS = ("learning_rate", "trainable_params", "storage"), ("memory_train", "train_tokens_per_second")
 Lines = dict[tuple[str, str], list[Record]]  # by experiment and mark of the machine, in the order of the seeds
@@ -24,16 +25,22 @@ def results_table(records: Sequence[Record]) -> str:
     marked = any(mark for _, mark in lines)
     keys = _SIZES if marked else (*_SIZES, *_COSTS)
     heads = ["experiment", *(["machine"] if marked else []), *(COLUMNS[key].title for key in keys)]
-    heads += [f"{records[0]['metric']} %", "std", "by seed", "invalid %"]
+    heads += [f"{records[0]['metric']} %", "std", "by seed", "invalid %", "tuning"]
     sign = _sign(records)
     ordered = sorted(lines.items(), key=lambda item: (-sign * _mean_score(item[1]), item[0]))
     body = [
-        [_name(name, group), *([mark] if marked else []), *(cell(key, group) for key in keys), *_scores(group)]
+        [
+            of_one_piece(_name(name, group), group),
+            *([mark] if marked else []),
+            *(cell(key, group) for key in keys),
+            *_scores(group),
+            _budget(group[0]),
+        ]
         for (name, mark), group in ordered
     ]
-    empty = [""] * (len(heads) - 7)
+    empty = [""] * (len(heads) - 8)
     for name, score, invalid in [*_base(records), *_majority(records)]:
-        body.append([name, *empty[: 1 + marked], "0", *empty[1 + marked :], "", score, "", "", invalid])
+        body.append([name, *empty[: 1 + marked], "0", *empty[1 + marked :], "", score, "", "", invalid, ""])
     return _markdown(heads, body)
 
 
@@ -42,6 +49,10 @@ def _lines(records: Sequence[Record]) -> Lines:
     for record, mark in zip(records, machine_marks(records), strict=True):
         lines[record["experiment"], mark].append(record)
     return {key: sorted(group, key=lambda record: record["seed"]) for key, group in lines.items()}
+
+
+def _budget(record: Record) -> str:
+    return budget_of(record["task"], record["experiment"])
 
 
 def _name(name: str, group: Sequence[Record]) -> str:
@@ -132,6 +143,8 @@ def task_tables(records: Sequence[Record], costs: bool = False) -> str:
         for group in groups:
             for part in partition(group, MACHINE) if costs else [group]:
                 parts += [_title(part), costs_table(part) if costs else results_table(part)]
+            uneven = "" if costs else unequal_budgets(map(_budget, group))
+            parts += [f"Beware: {uneven}."] if uneven else []
         subsets = {record["subset"] for record in whole}
         if len(subsets) > 1 and len(subsets) == len(groups) and not costs:
             parts += [f"Mean over subsets, {whole[0]['metric']} %:", means_table(whole)]

@@ -170,7 +170,6 @@ def check(task, experiment, result, folder):
     assert (result.task.train_rows, result.task.valid_rows) == (70, 50)
     assert result.task.metric == TASKS[task].metric.name
     assert result.train_info.num_trainable_params > 0
-    assert result.run_info.train_config["untuned"] is True
     losses = [line.train_loss for line in result.train_info.metrics]
     assert all(0 < loss < 100 for loss in losses)
     saved = load_file(next(folder.glob("*/*.safetensors")))

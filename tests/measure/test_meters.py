@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -100,21 +101,20 @@ def test_a_known_tensor_on_a_gpu_is_exact():
     assert peaks[1] - peaks[0] == 512 * 12345
 
 
-def test_throughput_of_steps_of_a_known_time():
-    """Steps that sleep: tokens and samples per second are what the sleeps make of them, warm-up and evaluation aside."""
+def test_throughput_of_steps_of_a_known_time(monkeypatch):
+    """What a clock that only the steps move makes of them: work and rows per second, warm-up and evaluation aside."""
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr("harness.measure.timer.time", SimpleNamespace(perf_counter=lambda: clock.now))
     training = TrainingLog(CPU, MemoryMeter(CPU), warmup_steps=2)
-    slept = []
     for step in range(1, 13):
         training.timer.start()
-        begun = time.perf_counter()
-        time.sleep(0.1 if step <= 2 else 0.05)
-        slept.append(time.perf_counter() - begun)
+        clock.now += 2.0 if step <= 2 else 0.5
         training.timer.stop()
         training.add(torch.tensor(1.0), work=1000, rows=8)
         if step in (2, 7, 12):
             training.close_window()
-            time.sleep(0.05)  # an evaluation
-    timed = sum(slept[2:])
-    assert training.tokens_per_second == pytest.approx(10 * 1000 / timed, rel=0.03)
-    assert training.samples_per_second == pytest.approx(10 * 8 / timed, rel=0.03)
-    assert training.warmup_time == pytest.approx(sum(slept[:2]), rel=0.03)
+            clock.now += 30  # an evaluation
+    assert training.work_per_second == 10 * 1000 / 5.0
+    assert training.rows_per_second == 10 * 8 / 5.0
+    assert training.warmup_time == 4.0
+    assert training.step_seconds == [0.5] * 10

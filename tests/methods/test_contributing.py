@@ -24,7 +24,7 @@ def copied(tmp_path):
         shutil.copytree(ROOT / folder, root / folder, ignore=unwanted)
     section = (ROOT / "CONTRIBUTING.md").read_text().split("## A method\n")[1].split("\n## ")[0]
     code, _ = re.findall(r"```py\n(.*?)```", section, re.DOTALL)
-    assert len(code.splitlines()) <= 35, "a method is one short file"
+    assert len(code.splitlines()) <= 31, "a method is one short file"
     (root / "harness" / "methods" / "shift.py").write_text(code)
     (root / EXPERIMENT).mkdir(parents=True)
     (adapter,) = re.findall(r'`(\{"peft_type".*?\})`', section)

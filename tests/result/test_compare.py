@@ -75,7 +75,8 @@ def committed(tmp_path):
 
 
 def verdict(output: str) -> str:
-    return output.splitlines()[4].strip()
+    lines = [line.strip() for line in output.splitlines()]
+    return next(line for line in lines[4:] if not line.startswith(("tuning: ", "warning: ")))
 
 
 # Committed results ---------------------------------------------------------------------------------------------------

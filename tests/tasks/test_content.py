@@ -33,7 +33,12 @@ def test_folder_is_valid(folder):
     check_optimizer(experiment.params, experiment.origin)
     if experiment.adapter_config is not None:
         build_adapter_config(experiment.adapter_config, experiment.adapter_config_path, experiment.params)
-    assert {path.name for path in folder.iterdir()} <= {"adapter_config.json", "training_params.json", "README.md"}
+    assert {path.name for path in folder.iterdir()} <= {
+        "adapter_config.json",
+        "training_params.json",
+        "tuning.json",
+        "README.md",
+    }
     embedded = experiment.params.is_embedded_model
     assert embedded == folder.name.startswith("embedded-") == (experiment.params.data_source == "embedded"), (
         "a folder named embedded-… uses the embedded model and data, and only such a folder may"
@@ -122,7 +127,7 @@ def test_one_misspelled_module_among_right_ones_is_found(adapter, message, write
 
 
 def test_training_nothing_is_an_error(run_main, monkeypatch, capsys):
-    monkeypatch.setattr("harness.adapter.parameter_counts", lambda model: (0, 10))
+    monkeypatch.setattr("harness.record.parameter_counts", lambda model: (0, 10))
     assert run_main().code == 2
     assert "trains no parameter" in capsys.readouterr().err
 

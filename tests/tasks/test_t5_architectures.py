@@ -7,6 +7,7 @@ from harness.adapter_config import Adapter
 from harness.architecture import architecture, meta_model
 from harness.experiment import ROOT, all_experiments, read_experiment
 from harness.rehearsal import check_architecture
+from harness.result.tuning import read_tuning
 from harness.workloads.text import Text
 
 # From the study (DESIGN, section 5), exact. Prefix tuning is PEFT's own, which conditions the decoder only.
@@ -100,12 +101,12 @@ def test_every_real_experiment_is_counted_above(task):
 
 
 @pytest.mark.parametrize("path", TRAINABLE)
-def test_both_tasks_run_the_same_adapter_with_a_rate_that_is_marked_as_a_guess(path):
+def test_both_tasks_run_the_same_adapter_with_a_rate_that_nobody_tuned(path):
     superglue, cnndm = (read(task, path) for task in TASKS)
     assert superglue.adapter_config == cnndm.adapter_config
     for experiment in (superglue, cnndm):
         params = experiment.params
-        assert params.untuned
+        assert read_tuning(experiment.folder) is None
         assert params.batch_size * params.gradient_accumulation_steps == 32
         assert params.max_seq_length == 512
         assert params.max_target_length == params.generation_kwargs.max_new_tokens

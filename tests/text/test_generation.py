@@ -33,6 +33,7 @@ def test_a_checkpoint_that_asks_for_sampling_is_decoded_greedily(tmp_path, promp
                                                repetition_penalty=3.0, max_new_tokens=3, min_length=9,
                                                eos_token_id=TOKENIZER.eos_token_id)  # fmt: skip
     model.save_pretrained(tmp_path)
+    TOKENIZER.save_pretrained(tmp_path)
     monkeypatch.setattr("harness.models.location", lambda params, where: (str(tmp_path), {}))
     sampling = Text.load(PARAMS, torch.device("cpu"), str)[1]
     monkeypatch.undo()
