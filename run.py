@@ -200,6 +200,7 @@ def train(record: Record, mode: Mode, task: Task, workload: Workload, model: nn.
                 model.train()
             if closing:
                 keep(record, learner, finished=step == steps)
+    optimizers.detach(optimizer)  # what is measured from here on is no training
     result.compute.energy = None if record.drawn is None else joules(device) - record.drawn
     return workload.collate([sorted(samples.values(), key=len)[len(samples) // 2]])
 

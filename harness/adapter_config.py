@@ -13,6 +13,7 @@ from typing import Any
 from peft import PeftConfig
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 
+import harness.methods  # noqa: F401 (puts the project's own methods into PEFT's maps)
 from harness.adapter_fit import check_modules, check_patterns, check_token_ids
 from harness.adapter_values import check_value
 from harness.errors import UserError, brief, did_you_mean, one_line
@@ -111,7 +112,7 @@ def build_adapter_config(
 
 
 def _config_class(peft_type: Any, where: str) -> type[PeftConfig]:
-    known = {kind.value: cls for kind, cls in PEFT_TYPE_TO_CONFIG_MAPPING.items()}
+    known = {str(getattr(kind, "value", kind)): cls for kind, cls in PEFT_TYPE_TO_CONFIG_MAPPING.items()}
     if peft_type is None:
         raise UserError(f'{where}: peft_type: missing; name the method, for example "LORA"')
     if not isinstance(peft_type, str) or peft_type not in known:

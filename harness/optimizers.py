@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from harness.devices import is_out_of_memory
 from harness.errors import UserError, brief, did_you_mean, one_line
+from harness.optim import OPTIMIZERS
 from harness.params import TrainingParams
 
 Origin = Callable[[str], str]
@@ -26,12 +27,13 @@ _UNSUITABLE = {
     "Muon": "handles matrices only",
 }
 BITSANDBYTES = ("AdamW8bit", "PagedAdamW", "PagedAdamW8bit", "PagedAdamW32bit")
-PEFT = {"LoraPlus": ("loraplus_lr_ratio",), "LoraFA": ("weight_decay",)}
+TORCHAO = ("AdamW4bit",)
+PEFT = {"LoraPlus": ("loraplus_lr_ratio",), "LoraFA": ("weight_decay",), "Riemannian": ("reg",)}
 
 
 def optimizer_names() -> list[str]:
     """Every value that optimizer_type may have."""
-    return sorted((set(_TORCH) - set(_UNSUITABLE)) | set(BITSANDBYTES) | set(PEFT))
+    return sorted({*_TORCH, *BITSANDBYTES, *TORCHAO, *PEFT, *OPTIMIZERS} - set(_UNSUITABLE))
 
 
 def check_optimizer(params: TrainingParams, origin: Origin) -> None:
@@ -49,16 +51,21 @@ def check_optimizer(params: TrainingParams, origin: Origin) -> None:
         raise UserError(f"{kind}: {name} {_UNSUITABLE[name]}; use AdamW")
     if name not in optimizer_names():
         raise UserError(f"{kind}: unknown {brief(name)}; {did_you_mean(name, optimizer_names())}")
-    valid = _argument_names(name)
+    valid = _argument_names(name, origin)
     for key in params.optimizer_kwargs:
         if key not in valid:
             named = f"{origin(f'optimizer_kwargs.{key}')}: optimizer_kwargs.{key}"
             raise UserError(f"{named}: unknown argument of {name}; {did_you_mean(key, valid)}")
     if name in PEFT and params.full_finetuning:
         raise UserError(f"{kind}: {name} is made for LoRA, not for full fine-tuning; use AdamW")
-    if name not in PEFT:
+    if name in OPTIMIZERS and not params.full_finetuning:
+        raise UserError(f'{kind}: {name} trains the base model itself; say "full_finetuning": true')
+    complaint = getattr(OPTIMIZERS.get(name), "complaint", lambda _: None)(params)
+    if complaint is not None:
+        raise UserError(f"{origin(complaint.partition(':')[0])}: {complaint}")
+    if name not in PEFT and name not in OPTIMIZERS:
         with _refusals(params, origin):
-            _construct(nn.LayerNorm(1), name, _arguments(params))
+            _construct(nn.LayerNorm(1), name, _arguments(params), origin)
 
 
 def _arguments(params: TrainingParams) -> dict[str, Any]:
@@ -77,19 +84,28 @@ def _refusals(params: TrainingParams, origin: Origin) -> Iterator[None]:
         raise UserError(f"{named}: {params.optimizer_type} refuses them: {one_line(error)}") from None
 
 
-def _argument_names(name: str) -> set[str]:
+def _argument_names(name: str, origin: Origin) -> set[str]:
     if name in PEFT:
-        base = set() if name == "LoraFA" else _argument_names("AdamW")
+        base = set() if name == "LoraFA" else _argument_names("AdamW", origin)
         return base | {"lr", *PEFT[name]}
-    cls = _TORCH.get(name) or _bitsandbytes(name)
     # Those last two are for CUDA graphs and for gradients through the optimizer, which no run has.
-    return set(inspect.signature(cls).parameters) - {"params", "self", "capturable", "differentiable"}
+    unused = {"params", "self", "model", "capturable", "differentiable"}
+    return set(inspect.signature(_class(name, origin)).parameters) - unused
 
 
-def _bitsandbytes(name: str) -> type[torch.optim.Optimizer]:
-    import bitsandbytes  # only where asked for: its import probes the platform
+def _class(name: str, origin: Origin) -> type[torch.optim.Optimizer]:
+    if name in BITSANDBYTES:
+        import bitsandbytes  # only where asked for: its import probes the platform
 
-    return getattr(bitsandbytes.optim, name)
+        return getattr(bitsandbytes.optim, name)
+    if name in TORCHAO:
+        try:
+            import torchao.optim
+        except ImportError:
+            named = f"{origin('optimizer_type')}: optimizer_type"
+            raise UserError(f"{named}: {name} needs another package: pip install torchao") from None
+        return getattr(torchao.optim, name)
+    return OPTIMIZERS.get(name) or _TORCH[name]
 
 
 def build_optimizer(model: nn.Module, params: TrainingParams, origin: Origin) -> torch.optim.Optimizer:
@@ -108,10 +124,10 @@ def build_optimizer(model: nn.Module, params: TrainingParams, origin: Origin) ->
     if params.optimizer_type in PEFT and model.peft_config["default"].peft_type != "LORA":
         raise UserError(f"{kind}: {params.optimizer_type} is made for LoRA; use AdamW")
     with _refusals(params, origin):
-        return _construct(model, params.optimizer_type, _arguments(params))
+        return _construct(model, params.optimizer_type, _arguments(params), origin)
 
 
-def _construct(model: nn.Module, name: str, kwargs: dict[str, Any]) -> torch.optim.Optimizer:
+def _construct(model: nn.Module, name: str, kwargs: dict[str, Any], origin: Origin) -> torch.optim.Optimizer:
     if name == "LoraPlus":
         from peft.optimizers import create_loraplus_optimizer
 
@@ -122,8 +138,13 @@ def _construct(model: nn.Module, name: str, kwargs: dict[str, Any]) -> torch.opt
 
         config = model.peft_config["default"]
         return create_lorafa_optimizer(model, r=config.r, lora_alpha=config.lora_alpha, **kwargs)
-    cls = _TORCH.get(name) or _bitsandbytes(name)
-    return cls([parameter for parameter in model.parameters() if parameter.requires_grad], **kwargs)
+    if name == "Riemannian":
+        from peft.optimizers import create_riemannian_optimizer
+
+        return create_riemannian_optimizer(model, torch.optim.AdamW, **kwargs)
+    if name in OPTIMIZERS:
+        return OPTIMIZERS[name](model, **kwargs)
+    return _class(name, origin)([parameter for parameter in model.parameters() if parameter.requires_grad], **kwargs)
 
 
 def build_scheduler(optimizer: torch.optim.Optimizer, params: TrainingParams, steps: int) -> LambdaLR:
@@ -162,3 +183,9 @@ def step(scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer) -> bool
     scaler.step(optimizer)
     scaler.update()
     return scale is None or scaler.get_scale() >= scale
+
+
+def detach(optimizer: torch.optim.Optimizer) -> None:
+    """Takes away what an optimizer hung into the model to act during the backward pass."""
+    if hasattr(optimizer, "detach"):
+        optimizer.detach()

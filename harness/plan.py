@@ -16,8 +16,9 @@ from typing import Any
 
 from harness.errors import UserError
 from harness.experiment import ROOT, Experiment, display_path
+from harness.result.comparable import Record
 from harness.result.provenance import fingerprint
-from harness.result.read import Record, read_results
+from harness.result.read import read_results
 from harness.result.schema import EXIT_CODES
 from harness.result.store import file_name, result_path
 from harness.result.subsets import mean_over_subsets

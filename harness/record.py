@@ -83,6 +83,7 @@ class Record:
         """
         info, where = self.result.train_info, self.plan.experiment.adapter_config_path
         trainable, total = parameter_counts(model)
+        trainable = total if self.params.full_finetuning else trainable  # LISA trains all layers, a few at a time
         if trainable == 0:
             raise UserError(f"{where}: trains no parameter; check target_modules and sizes")
         info.num_trainable_params, info.num_total_params = trainable, total

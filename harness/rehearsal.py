@@ -76,6 +76,9 @@ def rehearsal_of(experiment: Experiment) -> tuple[Experiment, list[str]]:
         "gradient_accumulation_steps": min(params.gradient_accumulation_steps, 2),
         "generation_kwargs": {"max_new_tokens": 16},
     }
+    bounds = {"rank": tiny.hidden_size // 4, "active_layers": tiny.num_hidden_layers}  # of GaLore, of LISA
+    given = params.optimizer_kwargs
+    shortened["optimizer_kwargs"] = {key: min(given[key], bounds[key]) for key in bounds if key in given}
     layers = [*experiment.layers, Layer("--rehearse", shortened)]
     rehearsed = build_params(layers)
     before, after = params.model_dump(), rehearsed.model_dump()

@@ -37,7 +37,9 @@ def storage_bytes(tensors: Iterable[torch.Tensor], device: torch.device, seen: s
     seen, total = set() if seen is None else seen, 0
     for tensor in tensors:
         storage = tensor.untyped_storage()
-        if tensor.device.type == device.type and storage.nbytes() and storage.data_ptr() not in seen:
+        # Paged state is reached from the device too, and moves there as it is needed; to PyTorch it lies on the CPU.
+        here = tensor.device.type == device.type or getattr(tensor, "is_paged", False)
+        if here and storage.nbytes() and storage.data_ptr() not in seen:
             seen.add(storage.data_ptr())
             total += storage.nbytes()
     return total
@@ -55,14 +57,20 @@ def stored_parameters(files: Iterable[Path]) -> int:
 def _with_quantization(parameters: Iterable[torch.nn.Parameter]) -> Iterator[torch.Tensor]:
     """Parameters and the constants that bitsandbytes keeps beside them: block maxima, code books, row scales."""
     for parameter in parameters:
-        yield parameter
+        yield from _tensors(parameter)
         for name in ("quant_state", "CB", "SCB"):
             yield from _tensors(getattr(parameter, name, None))
 
 
 def _tensors(value: object) -> Iterator[torch.Tensor]:
-    """Every tensor in a tensor, dictionary, list or bitsandbytes quantization state."""
-    if isinstance(value, torch.Tensor):
+    """Every tensor in a tensor, dictionary, list or bitsandbytes quantization state.
+
+    A tensor subclass that is made of others, as torchao's packed optimizer state is, has no storage of its own.
+    """
+    if hasattr(type(value), "__tensor_flatten__"):
+        for name in value.__tensor_flatten__()[0]:
+            yield from _tensors(getattr(value, name))
+    elif isinstance(value, torch.Tensor):
         yield value
     elif isinstance(value, dict):
         for item in value.values():

@@ -5,7 +5,7 @@ another one, which then has to be said. Costs (memory, time, speed) are comparab
 well: hardware, processor model, threads and the major versions of the libraries. Profiles, which have random weights,
 and results of other harnesses, whose protocol nobody knows, are groups of their own.
 
-A record is one run as harness/result/read.py gives it, or a row of a frame: anything with these keys.
+A record is one run as harness/result/records.py makes it, or a row of a frame: anything with these keys.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Records as a pandas frame: one row per run.
 
-Its columns are the values of a record (harness/result/read.py) and
+Its columns are the values of a record (harness/result/records.py) and
     foreign           another harness wrote it
     ranked            a successful, unmodified run with a score
     score_group       rows that share it have comparable scores, no others (harness/result/comparable.py)
@@ -14,8 +14,7 @@ import numpy
 import pandas
 
 from harness.result.columns import COLUMNS, NUMBERS, TEXTS
-from harness.result.comparable import FOREIGN, Group, group_of, unranked
-from harness.result.read import Record
+from harness.result.comparable import FOREIGN, Group, Record, group_of, unranked
 
 _NUMBERS = (*(key for key in NUMBERS if COLUMNS[key].over != "seeds"), "seed", "created_at")
 _FLAGS = ("profile", "modified", "shared_device", "higher_is_better")

@@ -4,7 +4,7 @@ import json
 
 from harness.result.experiments import by_experiment
 from harness.result.frame import to_frame
-from harness.result.read import to_record
+from harness.result.records import to_record
 
 GPU = "nvidia-l40s"
 

@@ -35,7 +35,9 @@ STEPS = [word for setting in ("max_steps=2", "eval_steps=2", "batch_size=4", "gr
                                                 "generation_kwargs.max_new_tokens=4")
          for word in ("--set", setting)]  # fmt: skip
 # One process makes many runs, since most of a short run is importing.
-DRIVER = "import json, run, sys; sys.exit(max(run.main(arguments) for arguments in json.loads(sys.argv[1])))"
+DRIVER = """import json, run, sys
+from harness.arguments import parse_arguments
+sys.exit(max(run.main(parse_arguments(arguments)) for arguments in json.loads(sys.argv[1])))"""
 
 
 def params_of(path):
@@ -161,12 +163,12 @@ def check(task, experiment, result, folder):
     assert result.train_info.status == "success"
     assert result.meta_info.model_info.sha == params.model_revision
     assert {info.sha for info in result.meta_info.dataset_info.values()} == {
-        next(iter(TASKS[task].DATASETS.values())).revision
+        next(iter(TASKS[task].datasets.values())).revision
     }
     assert result.task.data_source == "hub"
     assert result.task.test_rows == 8
     assert (result.task.train_rows, result.task.valid_rows) == (70, 50)
-    assert result.task.metric == TASKS[task].METRIC.name
+    assert result.task.metric == TASKS[task].metric.name
     assert result.train_info.num_trainable_params > 0
     losses = [line.train_loss for line in result.train_info.metrics]
     assert all(0 < loss < 100 for loss in losses)

@@ -7,6 +7,7 @@ import torch
 from conftest import LORA
 
 import run
+from harness import optimizers
 from harness.workloads.text import Text
 
 
@@ -106,14 +107,14 @@ def test_the_loss_falls_and_the_best_is_not_reported_as_the_last(run_main):
 
 def test_gradients_are_clipped_over_the_trained_parameters(run_main, monkeypatch):
     norms = []
-    optimizer_step = run.optimizer_step
+    optimizer_step = optimizers.step
 
     def measured(scaler, optimizer):
         gradients = [p.grad.flatten() for group in optimizer.param_groups for p in group["params"]]
         norms.append(torch.cat(gradients).norm().item())
         return optimizer_step(scaler, optimizer)
 
-    monkeypatch.setattr(run, "optimizer_step", measured)
+    monkeypatch.setattr(optimizers, "step", measured)
     run_main(LORA, "--set", "grad_norm_clip=0.01")
     assert norms
     assert all(norm == pytest.approx(0.01, rel=1e-3) for norm in norms)

@@ -17,7 +17,7 @@ from harness.result.comparable import (
     machine_marks,
     unranked,
 )
-from harness.result.read import to_record
+from harness.result.records import to_record
 
 APART = {
     "subsets": {"task.subset": "copa"}, "protocols": {"protocol": 2}, "base models": {"run_info.train_config.model_id": "a/b"},

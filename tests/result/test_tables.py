@@ -5,7 +5,7 @@ import json
 import pytest
 
 from harness.result.costs import costs_table
-from harness.result.read import to_record
+from harness.result.records import to_record
 from harness.result.tables import means_table, results_table, task_tables
 
 

@@ -18,7 +18,7 @@ from harness.embedded.t5.settings import Settings
 
 
 @dataclass
-class Batch:
+class ClaimBatch:
     """Arguments of the model, and which of the rows (rows,) are claims."""
 
     inputs: dict[str, torch.Tensor]
@@ -41,7 +41,7 @@ class Curriculum:
         """Go on from a state."""
         vars(self).update(state)
 
-    def __next__(self) -> list[Batch]:
+    def __next__(self) -> list[ClaimBatch]:
         """Return the next step's batches: of claims in the first stage, then one of short texts and one of reports."""
         settings = self.settings
         if self.second_from is None:
@@ -57,11 +57,11 @@ class Curriculum:
             key = f"training/{settings.seed}/{number}"
             examples = corpus.make_examples(key, mix, self.step * count, count, prefixes)
             claims = torch.tensor([example.target in corpus.CLAIM_ANSWERS for example in examples])
-            batches.append(Batch(encode(self.tokenizer, examples, f"{settings.seed}/{self.step}"), claims))
+            batches.append(ClaimBatch(encode(self.tokenizer, examples, f"{settings.seed}/{self.step}"), claims))
         self.step += 1
         return batches
 
-    def loss(self, model: nn.Module, batch: Batch) -> torch.Tensor:
+    def loss(self, model: nn.Module, batch: ClaimBatch) -> torch.Tensor:
         """Return the model's loss; in the first stage, note how many of the claims it judged right."""
         output = model(**batch.inputs)
         if self.second_from is None:

@@ -60,7 +60,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Inference:
+class Entailment:
     """A premise, a hypothesis, and whether the one entails the other."""
 
     premise: str
@@ -74,7 +74,7 @@ def make_questions(part: Partition, count: int) -> list[Question]:
     return collect("questions", part, count, _draw_question_or_two)
 
 
-def make_inferences(part: Partition, count: int) -> list[Inference]:
+def make_inferences(part: Partition, count: int) -> list[Entailment]:
     """Return `count` inferences of one partition, each from another premise."""
     return collect("entailments", part, count, _draw_inference_or_two)
 
@@ -124,14 +124,14 @@ def draw_question(rng: random.Random, part: Partition) -> Question:
     return Question(passage.text, asked.say(rng.choice(asked.attribute.questions)), answer, passage.source)
 
 
-def draw_inference(rng: random.Random, part: Partition) -> Inference:
+def draw_inference(rng: random.Random, part: Partition) -> Entailment:
     """Return a random inference of `part` whose hypothesis is a single fact."""
     entailed = rng.random() < 0.5
     if rng.random() >= DENIAL_SHARE:
         passage = draw_passage(rng, part, rng.choice(DOWNSTREAM_FACTS))
         claimed = rng.choice(passage.facts) if entailed else mismatch(rng, passage.facts)
         wording = rng.choice(claimed.attribute.hypotheses)
-        return Inference(passage.text, claimed.say(wording), entailed, passage.source)
+        return Entailment(passage.text, claimed.say(wording), entailed, passage.source)
     # Premise and hypothesis agree about one person and value or contradict each other: one "not" means the opposite
     # of no or two, so that neither tells anything by itself.
     denied = rng.random() < 0.5
@@ -140,7 +140,7 @@ def draw_inference(rng: random.Random, part: Partition) -> Inference:
     negated = denied == entailed
     attribute = claimed.attribute
     wording = attribute.negated_hypothesis if negated else rng.choice(attribute.hypotheses)
-    return Inference(passage.text, claimed.say(wording), entailed, passage.source)
+    return Entailment(passage.text, claimed.say(wording), entailed, passage.source)
 
 
 def _draw_question_or_two(rng: random.Random, part: Partition) -> Question:
@@ -151,12 +151,12 @@ def _draw_question_or_two(rng: random.Random, part: Partition) -> Question:
     return Question(passage.text, f"{first[:-1]} and {second}", answer, passage.source)
 
 
-def _draw_inference_or_two(rng: random.Random, part: Partition) -> Inference:
+def _draw_inference_or_two(rng: random.Random, part: Partition) -> Entailment:
     if rng.random() >= CONJUNCTION_SHARE:
         return draw_inference(rng, part)
     passage, pair, entailed = _draw_pair(rng, part)
     first, second = (fact.say(rng.choice(fact.attribute.hypotheses)) for fact in pair)
-    return Inference(passage.text, f"{first[:-1]} and {second}", entailed, passage.source)
+    return Entailment(passage.text, f"{first[:-1]} and {second}", entailed, passage.source)
 
 
 def _draw_pair(rng: random.Random, part: Partition) -> tuple[Passage, tuple[Fact, Fact], bool]:
