@@ -40,7 +40,7 @@ def to_frame(records: Sequence[Record]) -> pandas.DataFrame:
 
 
 def _names(records: Sequence[Record], group: Group) -> list[str]:
-    """Of each record its group by a name that people can read: 'Task · copa · 1 · embedded/t5 · …'."""
+    """Of each record its group by a name that people can read: 'Task · subset · 1 · embedded/t5 · …'."""
     names: dict[tuple, str] = {}
     for record in records:
         key = group_of(record, group)

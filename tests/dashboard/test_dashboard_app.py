@@ -144,6 +144,7 @@ def test_a_link_restores_the_view(view):
     assert from_query(parse_qsl(view.query(), keep_blank_values=True)) == view
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([*FIELDS, "other"]), TEXT), max_size=20))
 def test_any_link_gives_a_view_that_the_results_offer(page, pairs):
     view = resolve(from_query(pairs), page.data)
