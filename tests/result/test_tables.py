@@ -38,7 +38,7 @@ def test_experiments_are_ordered_by_mean_and_one_seed_is_called_so():
     )
     assert "| lora/worse |" in table[3]
     assert "one seed" in table[3]
-    assert table[4] == "| *untouched base model* | | 0 | | | | 25.0 | | | 50.0 |"
+    assert table[4] == "| *untouched base model* | | 0 | | | | 25.0 | | | 50.0 | |"
 
 
 def test_every_precision_of_the_base_has_its_line():
@@ -82,10 +82,10 @@ def test_two_machines_stand_in_one_ranking_without_their_costs():
     table = text.splitlines()[2:]
     assert (
         table[0]
-        == "| experiment | machine | lr | trained parameters | storage | accuracy % | std | by seed | invalid % |"
+        == "| experiment | machine | lr | trained parameters | storage | accuracy % | std | by seed | invalid % | tuning |"
     )
     assert [line.split(" | ")[:2] for line in table[2:5]] == [["| lora/b", "z"], ["| lora/a", "z"], ["| lora/a", "x"]]
-    assert table[5] == "| *untouched base model* | | | 0 | | 25.0 | | | 50.0 |"
+    assert table[5] == "| *untouched base model* | | | 0 | | 25.0 | | | 50.0 | |"
     costs = task_tables(runs, costs=True)
     assert costs.count("peak memory") == 2
     assert costs.index("x (y)") < costs.index("| lora/a |") < costs.index("z (y)")

@@ -10,7 +10,7 @@ import pytest
 
 from harness.files import ROOT
 from harness.suite.drive import run_all
-from harness.suite.plans import Choice, make_plans, state_of
+from harness.suite.plans import Wanted, make_plans, state_of
 from harness.suite.pools import Job
 
 pytest.importorskip("ray")
@@ -42,7 +42,7 @@ def pool_of(cluster, output):
 
 
 def jobs_of(output):
-    plans = make_plans(Choice(("/embedded-llama",), ("MetaMathQA",), seeds=(0, 1), output=output))
+    plans = make_plans(Wanted(("/embedded-llama",), ("MetaMathQA",), seeds=(0, 1), output=output))
     chosen = [plan for plan in plans if plan.experiment.method != "ia3" or plan.experiment.params.seed == 0]
     return [Job(plan) for plan in chosen if state_of(plan) != "done"]
 

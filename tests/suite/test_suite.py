@@ -15,7 +15,7 @@ from harness.errors import UserError
 from harness.experiment import ROOT
 from harness.suite import command
 from harness.suite.command import grid_of
-from harness.suite.plans import Choice, estimate, make_plans, state_of
+from harness.suite.plans import Wanted, estimate, make_plans, state_of
 from harness.suite.pools import local_pool
 
 
@@ -25,30 +25,30 @@ def suite(*arguments, output):
 
 def plans(output, **choice):
     return make_plans(
-        Choice(**{"patterns": ("/embedded-llama",), "tasks": ("MetaMathQA",), "output": output} | choice)
+        Wanted(**{"patterns": ("/embedded-llama",), "tasks": ("MetaMathQA",), "output": output} | choice)
     )
 
 
 def test_a_plan_for_each_subset_seed_and_point_of_the_grid(tmp_path):
     grid = grid_of(["optimizer_kwargs.lr=1e-3,3e-3", "lr_scheduler=none,cosine"])
     assert grid[0] == {"optimizer_kwargs": {"lr": 1e-3}, "lr_scheduler": "none"}
-    found = make_plans(Choice(("lora/embedded-t5-qv",), ("SuperGLUE",), seeds=(0, 1), grid=grid, output=tmp_path))
+    found = make_plans(Wanted(("lora/embedded-t5-qv",), ("SuperGLUE",), seeds=(0, 1), grid=grid, output=tmp_path))
     assert len(found) == 3 * 2 * 4
     assert len({plan.checkpoint_path for plan in found}) == len(found)
     assert {plan.subset for plan in found} == {"boolq", "rte", "copa"}
 
 
 def test_a_whole_name_is_that_experiment_alone():
-    assert len(make_plans(Choice(("lora/embedded-llama-rank8",)))) == 1
-    assert len(make_plans(Choice(("lora/embedded-llama-rank",)))) == 3
+    assert len(make_plans(Wanted(("lora/embedded-llama-rank8",)))) == 1
+    assert len(make_plans(Wanted(("lora/embedded-llama-rank",)))) == 3
 
 
 def test_what_narrows_the_choice():
-    assert {plan.experiment.task for plan in make_plans(Choice(tasks=("CNNDM",)))} == {"CNNDM"}
-    assert {plan.experiment.method for plan in make_plans(Choice(methods=("ia3",)))} == {"ia3"}
-    assert {plan.experiment.params.model_id for plan in make_plans(Choice(models=("t5-3b",)))} == {"google-t5/t5-3b"}
+    assert {plan.experiment.task for plan in make_plans(Wanted(tasks=("CNNDM",)))} == {"CNNDM"}
+    assert {plan.experiment.method for plan in make_plans(Wanted(methods=("ia3",)))} == {"ia3"}
+    assert {plan.experiment.params.model_id for plan in make_plans(Wanted(models=("t5-3b",)))} == {"google-t5/t5-3b"}
     with pytest.raises(UserError, match="no experiment matches"):
-        make_plans(Choice(patterns=("nothing-of-the-kind",)))
+        make_plans(Wanted(patterns=("nothing-of-the-kind",)))
 
 
 def test_committed_results_are_done_and_others_missing_or_outdated(tmp_path):
@@ -72,7 +72,7 @@ def test_hours_come_from_results_at_hand(tmp_path):
     known, of_model, unknown = (
         plans(ROOT, patterns=("lora/embedded-llama-rank8-dora",))[0],
         plans(ROOT, patterns=("lora/embedded-llama-rank8-dora",), seeds=(9,))[0],
-        make_plans(Choice(("lora/llama-3.2-3B",)))[0],
+        make_plans(Wanted(("lora/llama-3.2-3B",)))[0],
     )
     seconds = estimate([known, of_model, unknown], ROOT)
     times = [json.loads(path.read_text())["run_info"]["total_time"]
