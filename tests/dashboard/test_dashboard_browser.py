@@ -162,6 +162,7 @@ def test_results_are_searched_filtered_and_sorted(page, server):
     expect(rows).to_have_count(6)
 
 
+@pytest.mark.slow
 def test_an_expression_filters_or_says_what_is_wrong(page, server):
     visit(page, server, hardware="cpu-x86-64")
     page.locator("#filters > button").click()
@@ -175,6 +176,7 @@ def test_an_expression_filters_or_says_what_is_wrong(page, server):
     expect(page.locator("#results-table tbody tr")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_columns_are_chosen_and_the_name_stays_in_view(page, server):
     visit(page, server)
     page.locator("#columns-box > button").click()
@@ -197,6 +199,7 @@ def test_a_hostile_name_does_nothing(page, server):
     assert page.locator("img[src=x]").count() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["CSV", "JSON"])
 def test_an_export_is_what_is_shown(page, server, kind):
     visit(
@@ -219,6 +222,7 @@ def test_an_export_is_what_is_shown(page, server, kind):
     assert [float(row["score"]) for row in rows if row["score"]] == pytest.approx([0.78, 2.42 / 3])
 
 
+@pytest.mark.slow
 def test_a_point_of_the_plot_opens_its_experiment(page, server):
     visit(page, server, tab="tradeoffs", hardware="cpu-x86-64")
     expect(page.locator("#tradeoffs-counts")).to_contain_text("5 experiments drawn")
@@ -237,6 +241,7 @@ def test_a_point_of_the_plot_opens_its_experiment(page, server):
     expect(page.locator("#experiment-head h2")).to_contain_text("prompt_tuning/tokens20")
 
 
+@pytest.mark.slow
 def test_an_experiment_shows_all_that_was_recorded(page, server):
     visit(page, server, tab="experiment", hardware="cpu-x86-64", experiment=KEYS[0])
     expect(page.locator("#experiment-head h2")).to_contain_text("lora/rank8")
@@ -271,6 +276,7 @@ def test_ticked_experiments_are_compared(page, server):
     expect(page.locator("#compare-head .verdicts tbody tr")).to_have_count(1)
 
 
+@pytest.mark.slow
 def test_choose_answers_from_measurements_and_says_where_there_are_none(page, server):
     visit(page, server, tab="choose", hardware="cpu-x86-64")
     answer = page.locator("#choose-answer")
@@ -289,6 +295,7 @@ def test_choose_answers_from_measurements_and_says_where_there_are_none(page, se
     expect(answer).to_contain_text("Rules of thumb, not measured here")
 
 
+@pytest.mark.slow
 def test_a_name_on_choose_opens_its_experiment(page, server):
     visit(page, server, tab="choose", hardware="cpu-x86-64", scope="all")
     other = page.locator("#choose-answer button.open[data-hardware=nvidia-l40s]").first
@@ -300,6 +307,7 @@ def test_a_name_on_choose_opens_its_experiment(page, server):
     expect(page.locator("#experiment-head")).to_contain_text("nvidia-l40s")
 
 
+@pytest.mark.slow
 def test_findings_have_figures_and_sources(page, server):
     visit(page, server, tab="findings")
     cards = page.locator("#findings-cards .claim")
@@ -309,6 +317,7 @@ def test_findings_have_figures_and_sources(page, server):
     expect(page.locator("#findings-cards td").first).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_link_restores_the_view(page, server):
     visit(page, server)
     choose(page, "#hardware", "cpu-x86-64")
@@ -332,6 +341,7 @@ def test_a_link_restores_the_view(page, server):
     expect(page.locator("#results-table tbody tr")).to_have_count(3)
 
 
+@pytest.mark.slow
 def test_files_left_out_are_named(page, server):
     visit(page, server)
     page.get_by_text(re.compile("files were left out")).click()
@@ -339,6 +349,7 @@ def test_files_left_out_are_named(page, server):
     expect(page.locator("#notes")).to_contain_text("list.json")
 
 
+@pytest.mark.slow
 def test_dark_and_light_are_chosen_and_kept(page, server):
     visit(page, server, __theme="light")
     background = "() => getComputedStyle(document.body).backgroundColor"
@@ -351,6 +362,7 @@ def test_dark_and_light_are_chosen_and_kept(page, server):
     page.evaluate("localStorage.clear()")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tab", ["results", "tradeoffs", "experiment", "compare", "choose", "findings"])
 def test_a_phone_shows_every_page_without_sideways_scrolling(page, server, tab):
     page.set_viewport_size({"width": 390, "height": 800})
@@ -361,6 +373,7 @@ def test_a_phone_shows_every_page_without_sideways_scrolling(page, server, tab):
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+@pytest.mark.slow
 def test_the_real_results_are_shown(page, server):
     page.goto(server)
     expect(page.locator("#results-table tbody tr").first).to_be_visible()
@@ -368,6 +381,7 @@ def test_the_real_results_are_shown(page, server):
     expect(page.get_by_role("option", name="MetaMathQA", exact=True)).to_be_visible()
 
 
+@pytest.mark.slow
 def test_an_empty_folder_shows_how_to_make_the_first_result(page, tmp_path):
     with served("--results", tmp_path) as address:
         page.goto(address)

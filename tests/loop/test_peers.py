@@ -99,7 +99,12 @@ CASES = {  # of 200 rows
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+LONG = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "case", [case if case == "accumulation, linear" else pytest.param(case, marks=LONG) for case in CASES]
+)
 def test_the_loss_curve_is_trainers(case, tmp_path, monkeypatch, small_splits):
     compare(*train_ours(tmp_path, monkeypatch, CASES[case]), tmp_path)
 
