@@ -4,7 +4,6 @@ A key is the name in a reader's record, the column of frames, the name in the da
 exported files. Values are raw: bytes, seconds, shares from 0 to 1; a missing number is NaN, a missing text is empty.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -185,11 +184,6 @@ def directed(column: Column, higher_is_better: bool) -> Column:
     if column.key not in SCORES:
         return column
     return replace(column, better="higher" if higher_is_better else "lower")
-
-
-def depends_on_machine(keys: Iterable[str]) -> bool:
-    """Whether any of these columns is a cost."""
-    return any(COLUMNS[key].machine for key in keys)
 
 
 def format_value(column: Column, value: Any) -> str:
