@@ -42,7 +42,7 @@ from harness.adapter_config import Adapter
 from harness.architecture import has_architecture
 from harness.batches import Batch, effective_batches, needed_rows
 from harness.devices import choose_device, hardware, null_without_memory, synchronize
-from harness.errors import UserError
+from harness.errors import run_command
 from harness.experiment import find_experiment, read_experiment
 from harness.learner import Learner
 from harness.measure.energy import joules, watch
@@ -333,10 +333,7 @@ def main(arguments: Namespace) -> int:
             signal.signal(getattr(signal, kill), signal.default_int_handler)
     try:
         with logging_redirect_tqdm():
-            return start(arguments)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+            return run_command(start, arguments)
     except KeyboardInterrupt:
         return schema.EXIT_CODES["cancelled"]
 

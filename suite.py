@@ -13,15 +13,17 @@ See docs/running-many.md.
 
 import sys
 
-from harness.errors import UserError
+from harness.errors import run_command
 from harness.suite import command, tune
+
+
+def start(argv: list[str]) -> int:
+    """Makes what is missing, or tunes where the first argument says so; returns the exit code."""
+    return tune.main(argv[1:]) if argv[:1] == ["tune"] else command.main(argv, __doc__)
+
 
 if __name__ == "__main__":
     try:
-        tuning = sys.argv[1:2] == ["tune"]
-        sys.exit(tune.main(sys.argv[2:]) if tuning else command.main(sys.argv[1:], __doc__))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(run_command(start, sys.argv[1:]))
     except KeyboardInterrupt:
         sys.exit(130)

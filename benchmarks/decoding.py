@@ -8,9 +8,10 @@ from unittest.mock import patch
 import torch
 
 import run as runner
-from benchmarks.training import EXPERIMENT
+from benchmarks.training import EXPERIMENT, prepare
 from harness.devices import synchronize
 from harness.experiment import find_experiment, read_experiment
+from harness.precision import autocast
 from harness.text.generation import generate, greedy_config
 
 
@@ -20,12 +21,12 @@ class Examination:
     def __init__(self, rows: int, batch_size: int, train_steps: int, device: torch.device, folder: Path) -> None:
         changes = {"batch_size_eval": batch_size, "max_steps": train_steps, "eval_steps": train_steps}
         experiment = read_experiment(find_experiment(EXPERIMENT), changes, 0)
-        self.run = runner.prepare(experiment, None, device, folder, rehearsal=True)
-        runner.load(self.run)
-        with patch.object(runner, "validate", lambda _: None):
-            runner.train(self.run)
+        self.run = prepare(experiment, device, folder)
+        with patch.object(runner, "validate", lambda *_: None):
+            self.run.train()
+        self.tokenizer = self.run.workload.encoder.tokenizer
         test = self.run.task.load_splits(experiment.params.data_source, None).test[:rows]
-        self.prompts = [self.run.encoder.encode_prompt(row.prompt)[0] for row in test]
+        self.prompts = [self.run.workload.encoder.encode_prompt(row.prompt)[0] for row in test]
         self.answers: dict[str, list[str]] = {}
         self.counts: list[int] = []
 
@@ -60,19 +61,19 @@ class Examination:
         return len(self.prompts) / (time.perf_counter() - started)
 
     def _ours(self) -> list[str]:
-        with self.run.autocast():
-            generated = generate(self.run.model, self.run.encoder.tokenizer, self.prompts, self.run.params)
+        with autocast(self.run.params, self.run.device):
+            generated = generate(self.run.model, self.tokenizer, self.prompts, self.run.params)
         self.counts = generated.counts
         return generated.texts
 
     @torch.inference_mode()
     def _plain(self) -> list[str]:
-        params, tokenizer, model = self.run.params, self.run.encoder.tokenizer, self.run.model.eval()
+        params, tokenizer, model = self.run.params, self.tokenizer, self.run.model.eval()
         greedy, texts = greedy_config(model, params.generation_kwargs), []
         for start in range(0, len(self.prompts), params.batch_size_eval):
             rows = self.prompts[start : start + params.batch_size_eval]
             inputs = tokenizer.pad({"input_ids": rows}, padding_side="left", return_tensors="pt").to(self.run.device)
-            with self.run.autocast():
+            with autocast(params, self.run.device):
                 output = model.generate(**inputs, generation_config=greedy)
             texts += tokenizer.batch_decode(output[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
         return texts

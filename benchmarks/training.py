@@ -10,16 +10,23 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from transformers import DataCollatorForSeq2Seq, Trainer, TrainerCallback, TrainingArguments
+from transformers import DataCollatorForSeq2Seq, Trainer, TrainerCallback, TrainingArguments, set_seed
 
 import run as runner
+from harness import modes
+from harness.adapter_config import Adapter
 from harness.batches import effective_batches
-from harness.devices import synchronize
-from harness.experiment import find_experiment, read_experiment
+from harness.devices import hardware, synchronize
+from harness.experiment import Experiment, find_experiment, read_experiment
 from harness.measure.timer import Window
 from harness.measure.training_log import TrainingLog
+from harness.params import TrainingParams
+from harness.plan import Plan
+from harness.record import Record, new_record
 from harness.result.schema import MemoryParts
-from harness.text.encoding import IGNORED, collate
+from harness.task import Splits, Task
+from harness.text.encoding import IGNORED
+from harness.workloads import Workload
 
 EXPERIMENT = "method_comparison/MetaMathQA/experiments/lora/embedded-llama-rank8"  # r 8 on every linear layer
 
@@ -57,6 +64,42 @@ class Stopwatch:
         return sum(tokens_of_steps[self.warmup : self.total]) / self.seconds
 
 
+@dataclasses.dataclass
+class Prepared:
+    """A run up to where its training begins, of which no base model is scored and no record is written."""
+
+    record: Record
+    task: Task
+    splits: Splits
+    workload: Workload
+    model: torch.nn.Module
+
+    @property
+    def params(self) -> TrainingParams:
+        """The run's parameters."""
+        return self.record.params
+
+    @property
+    def device(self) -> torch.device:
+        """What it runs on."""
+        return self.record.device
+
+    def train(self) -> None:
+        """run.train on it."""
+        runner.train(self.record, modes.REHEARSAL, self.task, self.workload, self.model, self.splits)
+
+
+def prepare(experiment: Experiment, device: torch.device, folder: Path, subset: str | None = None) -> Prepared:
+    """Goes through run.py's stages up to training; `folder` is where the run's own would be made."""
+    task = runner.load_task(experiment.task_folder)
+    record = new_record(Plan(experiment, subset, output=folder), task, device, hardware(device))
+    set_seed(record.params.seed)
+    splits, workload, base = runner.load(record, modes.REHEARSAL, task)
+    adapter, rows = Adapter.of(experiment), len(splits.train)
+    model = runner.attach(record, modes.REHEARSAL, base, adapter, workload, rows)
+    return Prepared(record, task, splits, workload, model)
+
+
 class Arena:
     """One model and its rows; every loop starts from a copy of the same untrained adapter."""
 
@@ -64,12 +107,10 @@ class Arena:
         changes = {"batch_size": batch_size, "max_steps": warmup + steps, "eval_steps": warmup + steps}
         experiment = read_experiment(find_experiment(EXPERIMENT), changes, 0)
         self.warmup, self.steps, self.folder = warmup, steps, folder
-        self.run = runner.prepare(experiment, None, device, folder, rehearsal=True)  # scores no base model
-        runner.load(self.run)
-        self.samples = runner.tokenize(self.run, warmup + steps)
+        self.run = prepare(experiment, device, folder)
+        self.samples = runner.encode(self.run.record, self.run.workload, self.run.splits.train, warmup + steps)
         stream = effective_batches(self.samples, len(self.run.splits.train), self.run.params)
-        pad_token_id, loss_on = self.run.encoder.tokenizer.pad_token_id, self.run.params.loss_on
-        self.batches = [collate(next(stream)[0], pad_token_id, loss_on, False) for _ in range(warmup + steps)]
+        self.batches = [self.run.workload.collate(next(stream)[0]) for _ in range(warmup + steps)]
 
     def model(self) -> torch.nn.Module:
         """A fresh copy of the model, in training mode."""
@@ -86,8 +127,13 @@ class Arena:
 
 def train_ours(arena: Arena, compiled: bool = False) -> float:
     """run.train itself, progress bar and log included; only the evaluation at its end is left out."""
-    watch, experiment = arena.stopwatch(), arena.run.experiment
-    experiment = dataclasses.replace(experiment, params=experiment.params.model_copy(update={"compile": compiled}))
+    watch, record = arena.stopwatch(), arena.run.record
+    params = record.params.model_copy(update={"compile": compiled})
+    plan = dataclasses.replace(record.plan, experiment=dataclasses.replace(record.plan.experiment, params=params))
+    current = dataclasses.replace(
+        arena.run, record=new_record(plan, arena.run.task, arena.run.device, hardware(arena.run.device)),
+        model=arena.model(),
+    )  # fmt: skip
 
     def watched(*arguments: Any) -> Iterator[list]:
         stream = effective_batches(*arguments)
@@ -95,12 +141,11 @@ def train_ours(arena: Arena, compiled: bool = False) -> float:
             yield next(stream)
             watch.tick()  # runs when the loop asks for the next step's batches
 
-    current = dataclasses.replace(arena.run, experiment=experiment, model=arena.model(), training=None)
     with (
         patch.object(runner, "effective_batches", watched),
-        patch.object(runner, "validate", lambda _: watch.tick()),  # follows the last step
+        patch.object(runner, "validate", lambda *_: watch.tick()),  # follows the last step
     ):
-        runner.train(current)
+        current.train()
     return watch.rate([batch.work for batch in arena.batches])
 
 
@@ -162,7 +207,7 @@ class _Ticker(TrainerCallback):
 
 def train_trainer(arena: Arena, **options: Any) -> float:
     """Transformers' Trainer with its defaults on the same rows, set to the same optimizer, schedule and clipping."""
-    watch, params, tokenizer = arena.stopwatch(), arena.run.params, arena.run.encoder.tokenizer
+    watch, params, tokenizer = arena.stopwatch(), arena.run.params, arena.run.workload.encoder.tokenizer
     pad, tokens = DataCollatorForSeq2Seq(tokenizer, label_pad_token_id=IGNORED), []
 
     def counting(items: list[dict]) -> dict[str, torch.Tensor]:

@@ -4,7 +4,7 @@ import difflib
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,16 +65,15 @@ def blame(where: str, file: Path) -> Iterator[None]:
         raise UserError(f"{where}: {at}{type(error).__name__}: {one_line(error)}") from error
 
 
-def run_command(start: Callable[[Sequence[str] | None], object], argv: Sequence[str] | None = None) -> int:
-    """Runs a command line and returns its exit code: 0, or 2 after one line about what the user can put right.
+def run_command(start: Callable[[Any], int | None], arguments: Any = None) -> int:
+    """Runs a command line and returns its exit code: 2 after one line about what the user can put right.
 
     Args:
-        start: parses the arguments and does what they ask for.
-        argv: the arguments; None for those of this process.
+        start: does what the arguments ask for; returns the exit code, or nothing where that is 0.
+        arguments: what `start` is given.
     """
     try:
-        start(argv)
+        return start(arguments) or 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    return 0

@@ -1,7 +1,6 @@
 """What training moves, and how a resumed run gets it back: weights, optimizer, schedule, scaler, generators."""
 
 import random
-from collections.abc import Callable
 from typing import Any
 
 import numpy
@@ -10,6 +9,7 @@ from torch import nn
 
 from harness import optimizers
 from harness.devices import accelerator_module
+from harness.overlay import Origin
 from harness.params import TrainingParams
 
 _ALLOCATOR = ("ipt", "exp_avg_ipt", "exp_avg_unc")  # AdaLoRA's, which no state_dict holds
@@ -30,7 +30,7 @@ class Learner:
     """
 
     def __init__(
-        self, model: nn.Module, params: TrainingParams, origin: Callable[[str], str], steps: int, device: torch.device
+        self, model: nn.Module, params: TrainingParams, origin: Origin, steps: int, device: torch.device
     ) -> None:
         trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
         self.model, self.device = model, device

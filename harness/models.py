@@ -4,7 +4,6 @@ import logging
 import os
 import pickle
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,10 @@ from transformers import BitsAndBytesConfig, PretrainedConfig, PreTrainedModel
 from harness.architecture import EMBEDDED
 from harness.devices import notice_out_of_memory
 from harness.errors import UserError, did_you_mean, one_line
+from harness.overlay import Origin
 from harness.params import TrainingParams
 
 log = logging.getLogger("run")
-Origin = Callable[[str], str]  # what messages call the place that a parameter comes from
 # Of PEFT about transformers' or its own inner workings; nothing that a user of the harness could change.
 LIBRARY_WARNINGS = (
     "The PEFT config's `base_model_name_or_path` was renamed",

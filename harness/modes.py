@@ -37,7 +37,6 @@ class Mode:
     keeps_weights: what was trained stays in the run's folder.
     """
 
-    name: str
     load: Loader
     scores: bool
     tests: bool
@@ -87,42 +86,10 @@ def load_profile(record: Record, task: Task, workload: type[Workload]) -> tuple[
 
 
 Run = Callable[[Record, Mode, Task, Adapter | None], None]
-REAL = Mode(
-    "real",
-    load_real,
-    scores=True,
-    tests=True,
-    knows_base=True,
-    measures=True,
-    keeps_weights=True,
-)
-REHEARSAL = Mode(
-    "rehearsal",
-    load_rehearsal,
-    scores=True,
-    tests=True,
-    knows_base=False,
-    measures=True,
-    keeps_weights=True,
-)
-TUNING = Mode(
-    "tuning",
-    load_tuning,
-    scores=True,
-    tests=False,
-    knows_base=False,
-    measures=False,
-    keeps_weights=False,
-)
-PROFILE = Mode(
-    "profile",
-    load_profile,
-    scores=False,
-    tests=False,
-    knows_base=False,
-    measures=True,
-    keeps_weights=False,
-)
+REAL = Mode(load_real, scores=True, tests=True, knows_base=True, measures=True, keeps_weights=True)
+REHEARSAL = Mode(load_rehearsal, scores=True, tests=True, knows_base=False, measures=True, keeps_weights=True)
+TUNING = Mode(load_tuning, scores=True, tests=False, knows_base=False, measures=False, keeps_weights=False)
+PROFILE = Mode(load_profile, scores=False, tests=False, knows_base=False, measures=True, keeps_weights=False)
 
 
 def rehearse(

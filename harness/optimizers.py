@@ -14,9 +14,9 @@ from transformers import get_scheduler
 from harness.devices import is_out_of_memory
 from harness.errors import UserError, brief, did_you_mean, one_line
 from harness.optim import OPTIMIZERS
+from harness.overlay import Origin
 from harness.params import TrainingParams
 
-Origin = Callable[[str], str]
 _TORCH = {
     name: cls
     for name, cls in vars(torch.optim).items()

@@ -1,7 +1,7 @@
 """Parameters come in layers: task defaults ← preset ← experiment ← command line, merged deeply, blamed precisely."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,9 @@ SUPERSEDES = {
 NESTED = {name: f"generation_kwargs.{name}" for name in GenerationKwargs.model_fields}
 NESTED |= {name: f"optimizer_kwargs.{name}" for name in ("lr", "weight_decay", "betas", "eps", "momentum")}
 NESTED |= {"learning_rate": "optimizer_kwargs.lr"}
+
+
+Origin = Callable[[str], str]  # what messages call the place that a parameter comes from; Experiment.origin is one
 
 
 @dataclass(frozen=True)

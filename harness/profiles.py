@@ -4,7 +4,8 @@
     python -m harness.profiles llama-3.2-3B        # those whose path contains the text
     python -m harness.profiles --table             # only prints what results/profiles/ holds
 
-Nothing is downloaded (harness/profiling.py). A model too large for the device has a line too: out of memory.
+Nothing is downloaded (`load_profile` in harness/modes.py). A model too large for the device has a line too: out of
+memory.
 """
 
 import argparse

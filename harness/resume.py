@@ -13,6 +13,7 @@ from harness.files import ROOT, display_path
 from harness.learner import Learner
 from harness.measure.energy import joules
 from harness.measure.memory import Peak
+from harness.optimizers import TORCHAO
 from harness.record import Record, log
 from harness.result import provenance, schema
 
@@ -32,6 +33,9 @@ def resumable(record: Record, resume: bool) -> Iterator[None]:
         UserError: another process makes the same run, or what is there is no checkpoint of it.
     """
     path, minutes = record.plan.checkpoint_path, record.params.checkpoint_minutes
+    if minutes is not None and record.params.optimizer_type in TORCHAO:
+        log.warning("%s keeps its state in a form that no checkpoint holds: none is written", *TORCHAO)
+        minutes = None
     lock = nullcontext() if minutes is None and not resume else locked(path.with_suffix(".lock"))
     with lock:
         record.checkpoint = Checkpoint(path, identity_of(record), minutes)

@@ -4,7 +4,6 @@ A key is the name in a reader's record, the column of frames, the name in the da
 exported files. Values are raw: bytes, seconds, shares from 0 to 1; a missing number is NaN, a missing text is empty.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -193,11 +192,6 @@ def of_metric(column: Column, metric: str, higher_is_better: bool, share: bool) 
     if column.key in SCORES:
         column = replace(column, better=_HIGHER if higher_is_better else _LOWER)
     return column if share or column.key not in _OF_SCORE else replace(column, unit="number")
-
-
-def depends_on_machine(keys: Iterable[str]) -> bool:
-    """Whether any of these columns is a cost."""
-    return any(COLUMNS[key].machine for key in keys)
 
 
 def format_value(column: Column, value: Any) -> str:

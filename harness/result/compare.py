@@ -145,8 +145,8 @@ def section(a: Sequence[Record], b: Sequence[Record], confidence: float = CONFID
         lines.append("  the seeds differ: all of each are used, since this test needs no pairs")
     if len({one["hardware"] for one in (*a, *b)}) > 1:
         lines.append("  on different hardware: scores can be compared, memory and speed cannot")
-    lines += _budgets(a[0], b[0])
-    return "\n".join([*lines, f"  {_verdict(comparison, pair, info['higher_is_better'])}"])
+    lines.append(f"  {_verdict(comparison, pair, info['higher_is_better'])}")
+    return "\n".join([*lines, *_budgets(a[0], b[0])])
 
 
 def _budgets(a: Record, b: Record) -> list[str]:

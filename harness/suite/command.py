@@ -14,7 +14,7 @@ from harness.arguments import natural, nest
 from harness.errors import UserError
 from harness.files import ROOT
 from harness.suite.drive import describe, run_all
-from harness.suite.plans import Selection, estimate, make_plans, state_of
+from harness.suite.plans import Wanted, estimate, make_plans, state_of
 from harness.suite.pools import Job, Pool, local_pool
 from harness.suite.ray_pool import RayPool
 
@@ -26,7 +26,7 @@ def main(argv: Sequence[str], description: str) -> int:
         UserError: they ask for what cannot be done.
     """
     arguments = parse(argv, description)
-    choice = Selection(
+    choice = Wanted(
         tuple(arguments.experiments), tuple(arguments.task), arguments.subset, tuple(arguments.method),
         tuple(arguments.model), tuple(arguments.seeds), grid_of(arguments.grid), arguments.profile, False,
         arguments.output.resolve(),

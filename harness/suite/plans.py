@@ -22,7 +22,7 @@ SECTIONS = {"protocol", "train_info", "provenance", "overrides"}
 
 
 @dataclass(frozen=True)
-class Selection:
+class Wanted:
     """What is asked for; an empty tuple asks for all.
 
     patterns: parts of the experiments' paths. tasks, methods: whole names. models: parts of the base models' names.
@@ -42,7 +42,7 @@ class Selection:
     output: Path = ROOT
 
 
-def make_plans(choice: Selection) -> list[Plan]:
+def make_plans(choice: Wanted) -> list[Plan]:
     """A plan for each experiment, subset, seed and point of the grid, in this order.
 
     Raises:
@@ -61,7 +61,7 @@ def _names(pattern: str, shown: str) -> bool:
     return shown.endswith(f"/{part}") if whole else part in shown
 
 
-def _matches(folder: Path, choice: Selection) -> bool:
+def _matches(folder: Path, choice: Wanted) -> bool:
     shown = display_path(folder)
     return (
         (not choice.patterns or any(map(_names, choice.patterns, itertools.repeat(shown))))
@@ -71,7 +71,7 @@ def _matches(folder: Path, choice: Selection) -> bool:
     )
 
 
-def plans_of(folder: Path, choice: Selection) -> list[Plan]:
+def plans_of(folder: Path, choice: Wanted) -> list[Plan]:
     """The plans of one experiment: its subsets, seeds and points of the grid.
 
     Raises:

@@ -18,7 +18,7 @@ from harness.result.store import write_atomically
 from harness.result.tuning import FILE, Trial, Tuning, best, rates_table, read_tuning, value_of
 from harness.suite.command import add_place, flags_of, pool_of, values_of
 from harness.suite.drive import describe, run_all
-from harness.suite.plans import Selection, current_result, estimate, last_status, plans_of, state_of
+from harness.suite.plans import Wanted, current_result, estimate, last_status, plans_of, state_of
 from harness.suite.pools import Job
 from harness.task import load_task
 
@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
     seeds = tuple(sorted({*arguments.seeds, *(before.seeds if before else ())}))
     grid = tuple(nest([(arguments.key.split("."), value)]) for value in values)
     output = arguments.output.resolve()
-    plans = plans_of(folder, Selection(seeds=seeds, grid=grid, tuning=True, output=output))
+    plans = plans_of(folder, Wanted(seeds=seeds, grid=grid, tuning=True, output=output))
     ended = [trial for trial in (before.trials if before else ()) if trial.status in ("success", "diverged")]
     known = {_identity(trial): trial for trial in ended}  # what failed otherwise is tried again
     todo = [plan for plan in plans if _key(plan, arguments.key) not in known and state_of(plan) != "done"]

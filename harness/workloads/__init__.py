@@ -17,7 +17,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 from harness.batches import Batch
 from harness.errors import UserError, did_you_mean
-from harness.models import Origin
+from harness.overlay import Origin
 from harness.params import TrainingParams
 from harness.result.schema import Inference, Lengths, TokenLoss
 from harness.scoring import Scores, score_predictions

@@ -14,7 +14,7 @@ from harness.batches import Batch
 from harness.errors import UserError
 from harness.measure.forgetting import held_out_texts, text_source, token_loss
 from harness.measure.inference import BATCH_ROWS, measure_inference
-from harness.models import Origin
+from harness.overlay import Origin
 from harness.params import TrainingParams
 from harness.result.schema import Inference
 from harness.task import Row, Splits, Task

@@ -181,6 +181,7 @@ def check(task, experiment, result, folder):
         assert any((tensor != 1).any() for tensor in saved.values()), "one before training"
 
 
+@pytest.mark.slow  # 26 runs
 def test_every_method_runs_unmodified(run_all, hub):
     runs = [
         [path_of(task, path), *(["--subset", subset] if subset else [])]

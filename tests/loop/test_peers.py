@@ -9,13 +9,8 @@ from conftest import LORA
 from torch.utils.data import SequentialSampler
 from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, Trainer, TrainingArguments
 
-import run as runner
-from harness import modes
-from harness.adapter_config import Adapter
-from harness.devices import hardware
+from benchmarks.training import prepare
 from harness.experiment import find_experiment, read_experiment
-from harness.plan import Plan
-from harness.record import new_record
 from harness.workloads.text import Text
 
 STEPS, WARMUP_RATIO = 50, 0.1
@@ -29,12 +24,8 @@ SETTINGS = {
 def train_ours(tmp_path, monkeypatch, changes, folder=LORA, subset=None):
     """Trains with run.train; returns the record, the model before and after, and the micro-batches it collated."""
     experiment = read_experiment(find_experiment(folder), SETTINGS | changes, 0)
-    task, device, mode = runner.load_task(experiment.task_folder), torch.device("cpu"), modes.REHEARSAL
-    record = new_record(Plan(experiment, subset, output=tmp_path), task, device, hardware(device))
-    runner.set_seed(0)
-    splits, workload, base = runner.load(record, mode, task)
-    model = runner.attach(record, mode, base, Adapter.of(experiment), workload, len(splits.train))
-    untrained = copy.deepcopy(model)
+    ours = prepare(experiment, torch.device("cpu"), tmp_path, subset)
+    untrained = copy.deepcopy(ours.model)
     collated, collate = [], Text.collate
 
     def spy(*arguments):
@@ -42,8 +33,8 @@ def train_ours(tmp_path, monkeypatch, changes, folder=LORA, subset=None):
         return collated[-1]
 
     monkeypatch.setattr(Text, "collate", spy)
-    runner.train(record, mode, task, workload, model, splits)
-    return record, model, collated[:-1], untrained  # the last is the sample that measuring looks at
+    ours.train()
+    return ours.record, ours.model, collated[:-1], untrained  # the last is the sample that measuring looks at
 
 
 class Replaying:
@@ -99,7 +90,12 @@ CASES = {  # of 200 rows
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+LONG = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "case", [case if case == "accumulation, linear" else pytest.param(case, marks=LONG) for case in CASES]
+)
 def test_the_loss_curve_is_trainers(case, tmp_path, monkeypatch, small_splits):
     compare(*train_ours(tmp_path, monkeypatch, CASES[case]), tmp_path)
 

@@ -15,8 +15,12 @@ from harness.errors import UserError
 from harness.experiment import ROOT
 from harness.suite import command
 from harness.suite.command import grid_of
-from harness.suite.plans import Selection, estimate, make_plans, state_of
+from harness.suite.plans import Wanted, estimate, make_plans, state_of
 from harness.suite.pools import local_pool
+
+# Eight runs, however many experiments there will be.
+METHODS = ("full-finetuning", "lora", "ia3", "ln_tuning", "prefixtuning", "prompt_tuning")
+SOME = [part for method in METHODS for part in ("--method", method)]
 
 
 def suite(*arguments, output):
@@ -25,36 +29,34 @@ def suite(*arguments, output):
 
 def plans(output, **choice):
     return make_plans(
-        Selection(**{"patterns": ("/embedded-llama",), "tasks": ("MetaMathQA",), "output": output} | choice)
+        Wanted(**{"patterns": ("/embedded-llama",), "tasks": ("MetaMathQA",), "output": output} | choice)
     )
 
 
 def test_a_plan_for_each_subset_seed_and_point_of_the_grid(tmp_path):
     grid = grid_of(["optimizer_kwargs.lr=1e-3,3e-3", "lr_scheduler=none,cosine"])
     assert grid[0] == {"optimizer_kwargs": {"lr": 1e-3}, "lr_scheduler": "none"}
-    found = make_plans(Selection(("lora/embedded-t5-qv",), ("SuperGLUE",), seeds=(0, 1), grid=grid, output=tmp_path))
+    found = make_plans(Wanted(("lora/embedded-t5-qv",), ("SuperGLUE",), seeds=(0, 1), grid=grid, output=tmp_path))
     assert len(found) == 3 * 2 * 4
     assert len({plan.checkpoint_path for plan in found}) == len(found)
     assert {plan.subset for plan in found} == {"boolq", "rte", "copa"}
 
 
 def test_a_whole_name_is_that_experiment_alone():
-    assert len(make_plans(Selection(("lora/embedded-llama-rank8",)))) == 1
-    assert len(make_plans(Selection(("lora/embedded-llama-rank",)))) == 3
+    assert len(make_plans(Wanted(("lora/embedded-llama-rank8",)))) == 1
+    assert len(make_plans(Wanted(("lora/embedded-llama-rank",)))) == 3
 
 
 def test_what_narrows_the_choice():
-    assert {plan.experiment.task for plan in make_plans(Selection(tasks=("CNNDM",)))} == {"CNNDM"}
-    assert {plan.experiment.method for plan in make_plans(Selection(methods=("ia3",)))} == {"ia3"}
-    assert {plan.experiment.params.model_id for plan in make_plans(Selection(models=("t5-3b",)))} == {
-        "google-t5/t5-3b"
-    }
+    assert {plan.experiment.task for plan in make_plans(Wanted(tasks=("CNNDM",)))} == {"CNNDM"}
+    assert {plan.experiment.method for plan in make_plans(Wanted(methods=("ia3",)))} == {"ia3"}
+    assert {plan.experiment.params.model_id for plan in make_plans(Wanted(models=("t5-3b",)))} == {"google-t5/t5-3b"}
     with pytest.raises(UserError, match="no experiment matches"):
-        make_plans(Selection(patterns=("nothing-of-the-kind",)))
+        make_plans(Wanted(patterns=("nothing-of-the-kind",)))
 
 
 def test_committed_results_are_done_and_others_missing_or_outdated(tmp_path):
-    assert {state_of(plan) for plan in plans(ROOT, seeds=(0, 1, 2))} == {"done"}
+    assert {state_of(plan) for plan in plans(ROOT, methods=("lora", "ia3"), seeds=(0, 1, 2))} == {"done"}
     plan = plans(tmp_path, patterns=("lora/embedded-llama-rank8",))[0]
     assert state_of(plan) == "missing"
     (committed,) = (ROOT / "results/MetaMathQA").glob("*/lora--embedded-llama-rank8--seed0.json")
@@ -74,7 +76,7 @@ def test_hours_come_from_results_at_hand(tmp_path):
     known, of_model, unknown = (
         plans(ROOT, patterns=("lora/embedded-llama-rank8-dora",))[0],
         plans(ROOT, patterns=("lora/embedded-llama-rank8-dora",), seeds=(9,))[0],
-        make_plans(Selection(("lora/llama-3.2-3B",)))[0],
+        make_plans(Wanted(("lora/llama-3.2-3B",)))[0],
     )
     seconds = estimate([known, of_model, unknown], ROOT)
     times = [json.loads(path.read_text())["run_info"]["total_time"]
@@ -85,7 +87,7 @@ def test_hours_come_from_results_at_hand(tmp_path):
 
 def test_each_is_run_once_and_a_second_call_makes_what_is_left(stand_in, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("BEHAVIOUR", json.dumps({"ia3": "refuse", "prompt_tuning": "crash"}))
-    output, given = tmp_path / "output", ("/embedded-llama", "--task", "MetaMathQA", "--jobs", "2")
+    output, given = tmp_path / "output", ("/embedded-llama", "--task", "MetaMathQA", *SOME, "--jobs", "2")
     assert suite(*given, output=output) == 1
     printed = capsys.readouterr().out
     assert len(stand_in.begun()) == len(set(stand_in.begun())) == 8
@@ -182,7 +184,7 @@ def gone(pid, patience=20):
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_no_run_outlives_the_suite(sent, stand_in, tmp_path, monkeypatch):
     monkeypatch.setenv("SECONDS", "300")
-    process = start_suite(tmp_path, stand_in, "/embedded-llama", "--task", "MetaMathQA", "--jobs", "2")
+    process = start_suite(tmp_path, stand_in, "/embedded-llama", "--task", "MetaMathQA", *SOME, "--jobs", "2")
     time.sleep(0.5)
     process.send_signal(sent)
     printed, _ = process.communicate(timeout=60)
