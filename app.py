@@ -6,6 +6,7 @@ python app.py --static site/index.html
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +30,11 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="folder or file of results, searched recursively (default: the checkout's results/); repeatable",
     )
     parser.add_argument("--task", help="task of result files that do not name theirs (default: their folder's name)")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine)")
+    parser.add_argument(
+        "--host",
+        default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"),
+        help="address to listen on (default: GRADIO_SERVER_NAME, which Spaces set, else 127.0.0.1, this machine)",
+    )
     parser.add_argument("--port", type=int, default=7860, help="port to listen on (default: 7860)")
     parser.add_argument(
         "--static", type=Path, metavar="OUT", help="write one page that needs no server to this file or folder instead"
@@ -51,9 +56,11 @@ def start(argv: Sequence[str] | None) -> None:
     if not 0 < arguments.port < 65536:
         raise UserError(f"--port {arguments.port}: expected a number from 1 to 65535")
     try:
-        from harness.dashboard.page import Dashboard
-        from harness.dashboard.server import serve
-        from harness.dashboard.static import write_page
+        if arguments.static:  # needs no Gradio, which takes seconds to import
+            from harness.dashboard.static import write_page
+        else:
+            from harness.dashboard.page import Dashboard
+            from harness.dashboard.server import serve
     except ModuleNotFoundError as error:
         raise UserError(f"{error.name} is not installed; pip install -r requirements-app.txt") from None
     try:

@@ -25,6 +25,7 @@ from harness.result.comparable import FOREIGN
 from harness.result.experiments import fill_intervals
 from harness.result.intervals import MOST
 from harness.result.ties import BEST, Entry, compare_with_best
+from harness.result.tuning import unequal_budgets
 from harness.result.units import human_bytes, human_seconds
 
 OUT_OF_SCOPE = ("vision", "diffusion")
@@ -426,6 +427,8 @@ def _group_notes(found: Ranking, needs: Needs) -> list[str]:
         )
     if not found.kept:
         notes.append("Measured, but nothing is known to meet what you need.")
+    if needs.priority == "quality" and (uneven := unequal_budgets(one.row["budget"] for one in found.kept)):
+        notes.append(f"{uneven.capitalize()}: a part of a difference may be the tuning.")
     if any(one.tied for one in found.kept):
         notes.append("Not distinguishable is not equal: more seeds could tell them apart.")
     return notes

@@ -1,54 +1,17 @@
 """Claims of the literature as data; a new claim is one entry of CLAIMS. Margins are ours: the sources give none."""
 
+from harness.dashboard.claim import FEWEST, GOOD_PROXY, LITTLE_SAVED, SLACK, SMALL_MODEL, STRONG, Claim
 from harness.dashboard.evidence import FULL
-from harness.dashboard.findings import FEWEST, Claim
-
-CLOSE = 0.02  # of the score: falling short by less is close to full fine-tuning
-STRONG = 0.05  # of the score: falling short of the best by less is a strong baseline
-SLACK = 1.05  # of decoding time: less slow-down than this is what timing cannot tell from none
-LITTLE_SAVED = 0.9  # of memory: needing more than this share saves little
-SMALL_MODEL = 1e9  # parameters
-GOOD_PROXY = 0.7  # Spearman's correlation from which on a figure would order experiments well
+from harness.dashboard.study import STUDY
 
 SPARSE = ("shira", "fishmask", "diff-pruning", "spiel")
 # What trains weights of the base itself, or puts tokens before the input, adds no module to the layers.
-NO_MODULE = (FULL, "ln_tuning", "bitfit", *SPARSE, "trainable_tokens", "prompt_tuning", "multitask_prompt_tuning")
-NO_MODULE += ("p_tuning", "prefix_tuning", "prefixtuning", "cpt", "cartridge")
+NO_ADAPTER = (FULL, "galore", "lisa")
+NO_MODULE = (*NO_ADAPTER, "ln_tuning", "bitfit", *SPARSE, "trainable_tokens", "prompt_tuning", "p_tuning")
+NO_MODULE += ("multitask_prompt_tuning", "prefix_tuning", "prefixtuning", "prefix_stacks", "cpt", "cartridge")
 
 CLAIMS: tuple[Claim, ...] = (
-    Claim(
-        "lora-close",
-        "LoRA comes close to full fine-tuning",
-        "LoRA falls short of full fine-tuning by less than 2 points, or beats it.",
-        "Hu et al. 2021, LoRA: Low-Rank Adaptation of Large Language Models: on a par with full fine-tuning or better "
-        "on GPT-3 and GPT-2; Biderman et al. 2024, LoRA Learns Less and Forgets Less (arXiv 2405.09673), disagree for "
-        "code and mathematics",
-        "https://arxiv.org/abs/2106.09685",
-        f"Holds where the whole interval of the difference lies above -{100 * CLOSE:.0f} points, does not hold where "
-        "it lies below; against the best full fine-tuning there is.",
-        "scores of LoRA and of full fine-tuning, two seeds each, on one task, model and hardware",
-        "difference",
-        "score",
-        "above",
-        -CLOSE,
-        subjects=("lora",),
-    ),
-    Claim(
-        "merged-lora-free",
-        "Merged LoRA costs nothing at inference",
-        "A model with LoRA merged into its weights decodes as fast as the base model.",
-        "Hu et al. 2021, LoRA: no additional inference latency",
-        "https://arxiv.org/abs/2106.09685",
-        f"Holds where the whole interval of the decoding time over the base's lies below {SLACK:.2f}; the margin is "
-        "for what timing cannot tell apart.",
-        "the decoding speed of merged LoRA in two runs",
-        "ratio",
-        "overhead_merged",
-        "below",
-        SLACK,
-        subjects=("lora",),
-        against="base",
-    ),
+    *STUDY,
     Claim(
         "norms-strong",
         "Tuning layer norms is a strong, cheap baseline",
@@ -66,21 +29,6 @@ CLAIMS: tuple[Claim, ...] = (
         subjects=("ln_tuning",),
         against="adapter",
         cheaper=True,
-    ),
-    Claim(
-        "prompts-seed",
-        "Prompt tuning is sensitive to the seed",
-        "Scores of prompt tuning differ more between seeds than those of other methods.",
-        "Chen et al. 2023, PTP: Boosting Stability and Performance of Prompt Tuning: scores vary much with the seed",
-        "https://arxiv.org/abs/2305.02423",
-        "Holds where the whole interval of the ratio of standard deviations lies above 1; the others are pooled, as "
-        "if all had one spread, and scores count as normal around their means.",
-        "scores of prompt tuning and of another method, two seeds each; three seeds decide only very large ratios",
-        "spread",
-        "score",
-        "above",
-        1.0,
-        subjects=("prompt_tuning",),
     ),
     Claim(
         "sparse-memory",
@@ -129,7 +77,7 @@ CLAIMS: tuple[Claim, ...] = (
         "trainable_params",
         "below",
         GOOD_PROXY,
-        without=(FULL,),
+        without=NO_ADAPTER,
     ),
     Claim(
         "lora-forgets-less",

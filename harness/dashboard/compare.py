@@ -13,6 +13,7 @@ from harness.dashboard.view import View
 from harness.result.columns import COLUMNS, METRICS, NUMBERS, TIMED, format_value
 from harness.result.comparable import difference, group_for
 from harness.result.compare import compare_runs
+from harness.result.tuning import unequal_budgets
 from harness.result.uncertainty import p_text
 
 EMPTY = (ABSENT, None, False, {}, [])  # ways of saying that a setting does nothing
@@ -40,6 +41,7 @@ def context(view: View, shown: Shown, runs: pandas.DataFrame) -> dict[str, Any]:
         "names": names, "sides": sides, "pairs": pairs, "figures": figures(sides), "help": _help(sides),
         "curves": plots.curves([(name, runs_of_row(row)[0]) for name, row in sides]),
         "memory": plots.memory([(name[0], row) for name, row in sides]), "settings": settings(sides),
+        "uneven": unequal_budgets(row["budget"] for _, row in sides),
     }  # fmt: skip
 
 

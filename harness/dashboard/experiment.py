@@ -11,7 +11,9 @@ from harness.dashboard.data import column_of_row
 from harness.dashboard.files import RunFile, flat, runs_of_row, setting
 from harness.dashboard.methods import links
 from harness.dashboard.results import badges
+from harness.experiment import CONTENT, ROOT
 from harness.result.columns import COLUMNS, format_value
+from harness.result.tuning import UNTUNED, read_tuning
 
 FACTS = ("score", "gain", "valid_score", "train_loss", "trainable_params", "storage", "memory_train")
 FACTS += ("train_tokens_per_second", "train_time", "overhead_unmerged", "overhead_merged", "forgetting", "drift")
@@ -38,7 +40,7 @@ def context(row: pandas.Series | None, seed: str) -> dict[str, Any]:
         "row": row, "run": run, "badges": badges(row.to_dict()), "links": links(row["method"], row["peft_type"]),
         "facts": facts(row), "unreadable": [one.problem for one in runs if one.problem],
         "errors": [(name, text) for name, text in messages if isinstance(text, str) and text.strip()],
-        "curves": plots.curves([(one.name, one) for one in runs]), "memory": plots.memory([("", row)]),
+        **tuning(row), "curves": plots.curves([(one.name, one) for one in runs]), "memory": plots.memory([("", row)]),
         "inference": inference(row), "samples": samples[:MOST_SAMPLES], "pictures": run.pictures()[:MOST_PICTURES],
         "provenance": provenance(row, run), "command": command(run), **configuration(row, run),
     }  # fmt: skip
@@ -58,6 +60,8 @@ def facts(row: pandas.Series) -> list[tuple[str, str, str]]:
         if key == "score" and row["interval"]:
             ends = [format_value(column, row[end]) for end in ("score_low", "score_high") if not pandas.isna(row[end])]
             small = f"{' – '.join(ends)}: {row['interval']}" if ends else row["interval"]
+        if key == "score" and row["budget"]:
+            small = f"{small}; {row['budget']}"
         found.append((column.label, format_value(column, row[key]), small))
     return found
 
@@ -75,6 +79,19 @@ def configuration(row: pandas.Series, run: RunFile) -> dict[str, Any]:
         "differing": differing,
         "settings": [(key, setting(value)) for key, value in own.items()],
     }
+
+
+def tuning(row: pandas.Series) -> dict[str, Any]:
+    """The record that the row's budget is of, its response curve where values are numbers, and its trials."""
+    if row["budget"] in ("", UNTUNED):
+        return {"record": None}
+    record = read_tuning(ROOT / CONTENT / row["task"] / "experiments" / row["experiment"])
+    curve = plots.response(record)
+    trials = [
+        (f"{one.value}{' (chosen)' if one.value == record.chosen else ''}", one.subset or "", one.seed, one.status,
+         None if one.score is None else format_value(COLUMNS["score"], one.score)) for one in record.trials
+    ]  # fmt: skip
+    return {"record": record, "response": curve if curve["series"][0]["points"] else None, "trials": trials}
 
 
 def inference(row: pandas.Series) -> list[tuple[str, str, str]]:

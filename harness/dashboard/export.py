@@ -61,8 +61,12 @@ def to_csv(frame: pandas.DataFrame, columns: Sequence[str]) -> str:
 
 def to_json(frame: pandas.DataFrame, columns: Sequence[str]) -> str:
     """A list of one object per row; missing is null."""
-    rows = [dict(zip(columns, row, strict=True)) for row in _rows(frame, columns)]
-    return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(rows_of(frame, columns), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def rows_of(frame: pandas.DataFrame, columns: Sequence[str]) -> list[dict[str, Any]]:
+    """One object per row, of plain values; missing is None."""
+    return [dict(zip(columns, row, strict=True)) for row in _rows(frame, columns)]
 
 
 def _rows(frame: pandas.DataFrame, columns: Sequence[str]) -> list[tuple[Any, ...]]:

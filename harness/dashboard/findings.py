@@ -10,52 +10,19 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import pandas
 
 from harness.dashboard import estimates
+from harness.dashboard.claim import FEWEST, Claim
 from harness.dashboard.estimates import Verdict
-from harness.dashboard.evidence import FULL, Group, group_label, run_groups, score_difference
+from harness.dashboard.evidence import Group, group_label, run_groups, score_difference
 from harness.result.columns import COLUMNS, TIMED
 
 CHANCE = (
     "Each comparison is made at 95 % confidence on its own: of many, chance decides a few wrongly. "
     "A verdict speaks of these models, tasks and sizes only."
 )
-FEWEST = 5  # experiments that a correlation needs
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One claim: `statement` as it is checked, `rule` how it is judged, `needs` what must have been measured.
-
-    Attributes:
-        check: what is estimated of `column`; of a correlation its column and sign for each figure.
-        subjects: methods it is about; empty for all but `without`.
-        against: the best full fine-tuning, the best adapter of another method, the experiment of method "lora" that is
-            nearest in trained parameters, or the base model, which the figures are ratios to already.
-        side, margin: where the estimate has to lie.
-        cheaper: fewer parameters have to be trained, too.
-        largest: parameters of base models that it is about.
-    """
-
-    key: str
-    title: str
-    statement: str
-    source: str
-    url: str
-    rule: str
-    needs: str
-    check: Literal["difference", "ratio", "spread", "correlation"]
-    column: str
-    side: Literal["above", "below"]
-    margin: float
-    subjects: tuple[str, ...] = ()
-    without: tuple[str, ...] = ()
-    against: Literal["full", "adapter", "nearest lora", "base"] = "full"
-    cheaper: bool = False
-    largest: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -101,9 +68,7 @@ def _lines(group: Group, claim: Claim) -> list[Line]:
 
 def _difference(group: Group, claim: Claim, subjects: list[str]) -> list[Line]:
     """Against the best opponent; being close to what learned nothing would say nothing."""
-    full = group.select(FULL)
-    others = full if claim.against == "full" else [one for one in group.by_experiment if one not in (*full, *subjects)]
-    other = group.best(others, claim.column)
+    other = group.best(_opponents(group, claim, subjects), claim.column)
     lines = []
     for name in subjects if other else []:
         values, against = group.values(name, claim.column), group.values(other, claim.column)
@@ -113,7 +78,7 @@ def _difference(group: Group, claim: Claim, subjects: list[str]) -> list[Line]:
             found, unit = score_difference(group, name, other), "points"
         else:
             found, unit = estimates.difference(values, against), "nats"
-        verdict, text = found.beside(claim.side, claim.margin), f"{name} less {other}: {found.text(unit)}"
+        verdict, text = claim.judge(found), f"{name} less {other}: {found.text(unit)}"
         gains = group.values(other, "gain")
         if claim.column == "score" and gains and statistics.fmean(gains) <= 0:
             verdict, text = "undecided", f"{text}; but {other} is no better than the untouched base"
@@ -121,6 +86,14 @@ def _difference(group: Group, claim: Claim, subjects: list[str]) -> list[Line]:
             verdict, text = _if_cheaper(group, name, other, verdict, text)
         lines.append(Line(verdict, text, (name, other)))
     return lines
+
+
+def _opponents(group: Group, claim: Claim, subjects: list[str]) -> list[str]:
+    """Experiments of which the best is what the claim is against."""
+    if claim.against != "adapter":
+        return group.select(claim.against)
+    adapters = group.runs.loc[group.runs["peft_type"] != "", "experiment"]
+    return [name for name in group.by_experiment if name in set(adapters) and name not in subjects]
 
 
 def _if_cheaper(group: Group, name: str, other: str, verdict: Verdict, text: str) -> tuple[Verdict, str]:
@@ -143,18 +116,20 @@ def _ratio(group: Group, claim: Claim, subjects: list[str]) -> list[Line]:
         values, size = group.values(name, claim.column), group.median(name, "total_params")
         if claim.largest < math.inf and (size is None or size >= claim.largest or not values):
             continue
-        other = _nearest(group, name, claim.column) if claim.against != "base" else None
+        other = None
+        if claim.against == "nearest lora":
+            other = _nearest(group, name, claim.column)
+        elif claim.against != "base":
+            other = group.best(_opponents(group, claim, subjects), claim.column)
         if not values or (claim.against != "base" and other is None):
             lines.append(Line("not measured", f"{name}: no {what} to compare", (name,)))
         elif other is None:
             found = estimates.ratio_to_one(values)
-            lines.append(
-                Line(found.beside(claim.side, claim.margin), f"{name}, {what}: {found.text('times')}", (name,))
-            )
+            lines.append(Line(claim.judge(found), f"{name}, {what}: {found.text('times')}", (name,)))
         else:
             found = estimates.ratio(values, group.values(other, claim.column))
             text = f"{name}, {what} over that of {other}: {found.text('times')}"
-            lines.append(Line(found.beside(claim.side, claim.margin), text, (name, other)))
+            lines.append(Line(claim.judge(found), text, (name, other)))
     return lines
 
 
@@ -181,7 +156,7 @@ def _spread(group: Group, claim: Claim, subjects: list[str]) -> list[Line]:
             text = f"{name} scores {100 * statistics.fmean(values):.1f} %, standard deviation between seeds "
             text += f"{100 * own:.1f} points, others' {100 * pooled:.1f} points"
             text += f"; {found.text('times')}; {len(values)} seeds tell little of a spread"
-            lines.append(Line(found.beside(claim.side, claim.margin), text, (name,)))
+            lines.append(Line(claim.judge(found), text, (name,)))
     return lines
 
 
@@ -199,7 +174,7 @@ def _correlation(group: Group, claim: Claim, subjects: list[str]) -> list[Line]:
         elif pairs:
             found = estimates.rank_correlation(costs, [sign * value for value in figures])
             text = f"trained parameters and {what}: Spearman's correlation {found.text('plain')}"
-            lines.append(Line(found.beside(claim.side, claim.margin), text, tuple(pairs)))
+            lines.append(Line(claim.judge(found), text, tuple(pairs)))
     return lines
 
 

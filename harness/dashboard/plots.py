@@ -11,6 +11,7 @@ from harness.dashboard.files import RunFile
 from harness.result.columns import COLUMNS, METRICS, TIMED, Column, format_value
 from harness.result.comparable import KEYS, group_for
 from harness.result.pareto import front
+from harness.result.tuning import Tuning
 from harness.result.units import MISSING, human_bytes
 
 LOG_SPAN = 30  # values that span more than this factor are drawn on a log axis where nothing else is asked for
@@ -122,6 +123,20 @@ def curves(series: Sequence[tuple[str, RunFile]]) -> list[dict[str, Any]]:
             shown = [{"name": name, "points": points} for name, points in lines if points]
             found.append({"kind": "lines", "x": steps, "y": y, "series": shown})
     return found
+
+
+def response(record: Tuning) -> dict[str, Any]:
+    """Mean score on valid of each tried number; failed trials have none."""
+    points = [(value, record.mean(value)) for value in record.values if _is_number(value)]
+    known = sorted((value, mean) for value, mean in points if mean is not None)
+    spread = len(known) > 1 and known[0][0] > 0
+    x = {"label": record.key, "unit": "plain", "better": None, "log": spread}
+    y = {"label": f"{record.metric} on valid", "unit": "share", "better": None, "log": False}
+    return {"kind": "lines", "x": x, "y": y, "series": [{"name": f"chosen: {record.chosen}", "points": known}]}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def memory(rows: Sequence[tuple[str, pandas.Series]]) -> list[dict[str, Any]]:

@@ -9,10 +9,11 @@ from harness.dashboard.selection import Shown
 from harness.dashboard.view import View, query_of
 from harness.result.columns import COLUMNS, Column
 from harness.result.ties import ONLY
+from harness.result.tuning import UNTUNED
 
 FIRST_ROWS = 100
 DEFAULT = (
-    "score", "seeds", "gain", "forgetting", "drift", "trainable_params", "storage", "memory_train",
+    "score", "budget", "seeds", "gain", "forgetting", "drift", "trainable_params", "storage", "memory_train",
     "train_tokens_per_second", "overhead_unmerged",
 )  # fmt: skip
 ALWAYS = ("score", "seeds")  # of the usual ones; others are shown where some row has a figure
@@ -28,8 +29,13 @@ class Badge(NamedTuple):
 
 def shown_columns(view: View, rows: pandas.DataFrame) -> list[str]:
     """Keys of the table's columns, the experiment's name first."""
-    usual = [key for key in DEFAULT if key in ALWAYS or rows[key].notna().any()]
+    usual = [key for key in DEFAULT if key in ALWAYS or _tells(rows[key])]
     return ["experiment", *(key for key in view.columns or usual if key != "experiment")]
+
+
+def _tells(values: pandas.Series) -> bool:
+    """Whether some row has a figure, or a text that says more than that there is none."""
+    return not set(values) <= {"", UNTUNED} if values.dtype == "str" else bool(values.notna().any())
 
 
 def context(view: View, shown: Shown) -> dict[str, Any]:

@@ -60,7 +60,8 @@
     const [low, high] = [columns.score_low[row], columns.score_high[row]];
     const bounds = low === null ? "" : ` <span class="small" title="${escapeText(word("interval", row))}">${write(unit, low)} – ${write(unit, high)}</span>`;
     const one = columns.seeds[row] === 1 ? ` <span class="badge warn" title="${escapeText(word("interval", row))}">one seed</span>` : "";
-    return `<td class="score"><b>${write(unit, columns.score[row])}</b>${bounds}${one}</td>`;
+    const budget = word("budget", row) && ` <span class="small">${escapeText(word("budget", row))}</span>`;
+    return `<td class="score"><b>${write(unit, columns.score[row])}</b>${bounds}${one}${budget}</td>`;
   }
   function badges(row) {
     const found = columns.ranked[row] && columns.tied[row] ? [[columns.best[row] ? "best" : "tied with best", "good", word("tie", row)]] : [];
@@ -70,7 +71,8 @@
 
   function draw() {
     const rows = sorted(filtered()), shown = place().columns, up = order.up ?? column(order.key)?.[3] === "lower";
-    element("summary").textContent = `${rows.length} of ${here().length} experiments`;
+    const budgets = new Set(rows.filter((row) => columns.ranked[row]).map((row) => word("budget", row)).filter(Boolean));
+    element("summary").textContent = `${rows.length} of ${here().length} experiments` + (budgets.size > 1 ? "; their tuning budgets are unequal" : "");
     const head = [["label", "Experiment", "text", null, "method and name"], ...shown].map(([key, label, unit, better, hint]) => `<th scope="col" class="${unit === "text" || key === "score" ? "" : "number"}"` +
       `${key === order.key ? ` aria-sort="${up ? "ascending" : "descending"}"` : ""}><a class="sort" href="#" data-sort="${key}" title="${escapeText(hint)}">${escapeText(label)}${key === order.key ? up ? " ▲" : " ▼" : ""}</a></th>`).join("");
     element("table").innerHTML = `<thead><tr>${head}</tr></thead><tbody>` + rows.slice(0, all ? rows.length : MOST).map((row) =>

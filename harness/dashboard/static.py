@@ -21,20 +21,8 @@ NUMBERS = (
     "trainable_params", "storage", "memory_train", "train_tokens_per_second", "train_time", "overhead_unmerged",
     "overhead_merged", "rank", "learning_rate",
 )  # fmt: skip
-TEXTS = (
-    "label",
-    "method",
-    "part",
-    "model",
-    "hardware",
-    "protocol",
-    "status",
-    "created",
-    "interval",
-    "tie",
-    "score_group",
-)
-TEXTS += ("cost_group", "quantization")
+TEXTS = ("label", "method", "part", "model", "hardware", "protocol", "status", "created", "interval", "tie", "budget")
+TEXTS += ("score_group", "cost_group", "quantization")
 FLAGS = ("ranked", "tied", "best", "fit")
 DIGITS = 6  # of a figure
 

@@ -164,6 +164,7 @@ _ALL = [
     _text("protocol", "Protocol", "number of our protocol, or that another harness made it"),
     _text("status", "Status", "of the run; only success is ranked"),
     _text("created", "Date", "day on which the run was made"),
+    _text("budget", "Tuning", "what was tried for the experiment's hyper-parameter, from its tuning.json"),
     _text("versions", "Versions", "of torch, transformers and peft"),
     _text("source", "File", "the result's file; of several seeds the first one"),
 ]  # fmt: skip

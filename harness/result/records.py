@@ -32,6 +32,7 @@ from harness.result.files import UnreadableError, decode, explain
 from harness.result.layout import Adapter, Config, File, Number, Share, Signed, numbers
 from harness.result.metrics import HIGHER, LOWER, SHARES, direction, is_share
 from harness.result.origin import family_of, hardware_of, processor_of
+from harness.result.tuning import budget_of
 
 MOST_ITEMS = 20_000  # test items that a score may be a whole number of
 DEEPEST = 100  # levels of settings within settings
@@ -93,6 +94,7 @@ def _names(data: File, config: Config, adapter: Adapter, task: str) -> Values:
         "dtype": dtype,
         "precision": dtype + (" with autocast" if config.use_amp else ""),
         "protocol": FOREIGN if data.protocol is None else f"{data.protocol:g}",
+        "budget": "" if data.protocol is None else budget_of(_of(data.task, "name") or task, experiment),
         "status": data.train_info.status or "unknown",
         "peft_type": peft_type,
         "seed": math.nan if seed is None else seed,

@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from result_files import ours, published, write
 from scipy import stats
+from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 import app
@@ -29,7 +30,7 @@ from harness.dashboard.expression import ExpressionError, mask
 from harness.dashboard.page import Dashboard
 from harness.dashboard.plots import Scatter
 from harness.dashboard.quantity import GIB, MIB, QuantityError, read
-from harness.dashboard.server import application
+from harness.dashboard.server import pages
 from harness.dashboard.view import CONTROLS, TABS, View, from_query, query_of
 from harness.experiment import ROOT
 from harness.result.pareto import front
@@ -43,6 +44,11 @@ TEXT = st.text(st.characters(codec="utf-8"), max_size=30).map(str.strip)
 @pytest.fixture(scope="module")
 def board(tmp_path_factory):
     return Dashboard([demo(tmp_path_factory.mktemp("demo") / "results")], TASK)
+
+
+def client_of(board):
+    """A client of the pages alone; test_dashboard_api.py asks the whole app."""
+    return TestClient(Starlette(routes=pages(board)))
 
 
 def page_of(board, **fields):
@@ -361,7 +367,7 @@ def test_capabilities_are_read_where_they_exist(tmp_path):
     "changes", [{}, {"text": "lora", "sort": "trainable_params", "ascending": True, "columns": ("score", "source")}]
 )
 def test_exports_are_the_rows_columns_and_order_that_are_shown(board, changes):
-    client, query = TestClient(application(board)), query_of(View(task=TASK, model="embedded/llama", **changes))
+    client, query = client_of(board), query_of(View(task=TASK, model="embedded/llama", **changes))
     text = client.get(f"/?{query}").text
     answer = client.get(f"/export.csv?{query}")
     rows = list(csv.DictReader(io.StringIO(answer.text)))
@@ -388,13 +394,8 @@ def test_exports_say_what_the_cells_say_beside_their_values(board):
 
 
 def test_nothing_else_is_served(board):
-    client = TestClient(application(board))
-    assert (
-        client.get("/export.exe").status_code
-        == client.get("/upload").status_code
-        == client.get("/gradio_api/upload").status_code
-        == 404
-    )
+    client = client_of(board)
+    assert client.get("/export.exe").status_code == client.get("/upload").status_code == 404
     assert client.post("/", content=b"x").status_code == 405
     assert "default-src 'none'" in client.get("/").headers["content-security-policy"]
 
@@ -410,7 +411,7 @@ def test_pictures_that_a_result_names_are_shown_and_no_other_file(tmp_path):
     write(folder, result)
     for path in (folder / "cat.png", tmp_path / "secret.png", folder / "notes.txt", folder / "other.png"):
         path.write_bytes(b"picture")
-    client = TestClient(application(Dashboard([folder])))
+    client = client_of(Dashboard([folder]))
     assert "picture=cat.png" in client.get("/?tab=experiment").text
     status = {
         name: client.get(f"/picture?tab=experiment&picture={name}").status_code for name in [*names, "other.png"]
@@ -463,15 +464,25 @@ def test_the_saved_page_in_a_browser(page, folders, everything, tmp_path):
         assert all(any(one.startswith(name) for one in right) for name in names)
     page.locator("#place").select_option(label=f"{TASK} (small test model) · embedded/llama (small test model)")
     assert EVIL in page.locator("#table").inner_text()
+    page.locator("#place").select_option(label="MetaMathQA · embedded/llama (small test model)")
+    assert "best of 4 rates, 1 seed" in page.locator("#table").inner_text()
+    assert "budgets are unequal" in page.locator("#summary").inner_text()
 
 
 # The command line
 
 
 def test_importing_the_app_needs_nothing_and_starts_nothing():
-    code = "import sys; sys.modules |= {name: None for name in ('starlette', 'torch', 'jinja2', 'pandas')}; import app; print('fine')"
+    code = "import sys; sys.modules |= {name: None for name in ('gradio', 'starlette', 'torch', 'jinja2', 'pandas')}; import app; print('fine')"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "fine\n"
+
+
+def test_a_page_without_a_server_needs_no_gradio(tmp_path):
+    write(tmp_path / "results", ours("lora/a"))
+    code = f"import sys; sys.modules['gradio'] = None; import app; sys.exit(app.main(['--results', {str(tmp_path)!r}, '--static', {str(tmp_path)!r}]))"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert (tmp_path / "index.html").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ BASE = {"task": TASK, "model": "embedded/llama"}
 ONE = BASE | {"hardware": "cpu-x86-64"}
 KEYS = [f"{name}@cpu-x86-64@1" for name in ("lora/rank8", "lora/rank32")]
 ROWS = "#results-table tbody tr"
+TUNED = "lora/embedded-llama-rank8"  # has a committed tuning.json, and committed results
 
 
 def keys(page):
@@ -77,6 +78,7 @@ def test_a_fifth_tick_is_refused_and_asks_for_nothing(visit):
     expect(page.locator(f"{ROWS} input:checked")).to_have_count(4)
 
 
+@pytest.mark.slow
 def test_hidden_ticks_count_as_well(visit):
     page = visit(task="MetaMathQA", model=LLAMA)
     boxes = page.locator(f"{ROWS} input[type=checkbox]")
@@ -95,6 +97,7 @@ def test_hidden_ticks_count_as_well(visit):
 # Point 3: results of other harnesses
 
 
+@pytest.mark.slow
 def test_published_results_show_their_metric_and_words_for_a_stranger(visit):
     page = visit(task="image-gen")
     expect(page.locator(ROWS)).to_have_count(31)
@@ -132,6 +135,7 @@ def test_three_clicks_from_the_first_page_to_the_answer(visit):
     assert clicks <= 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("typed", ["24", "24G", "24 GB", "24 GiB"])
 def test_a_card_is_read_however_it_is_written(visit, typed):
     page = visit(task="MetaMathQA", model=LLAMA, tab="choose")
@@ -141,6 +145,7 @@ def test_a_card_is_read_however_it_is_written(visit, typed):
     expect(page.locator("#choose-answer .ranking").first).to_contain_text("24.0 GiB")
 
 
+@pytest.mark.slow
 def test_a_size_without_results_says_so_and_no_toy_comes_first(visit):
     page = visit(tab="choose", scope="all", model_params="8B")
     expect(page.locator("#choose-answer .notice").first).to_contain_text(
@@ -155,6 +160,7 @@ def test_a_size_without_results_says_so_and_no_toy_comes_first(visit):
     expect(page.locator(".ranking").last).to_contain_text("small test model")
 
 
+@pytest.mark.slow
 def test_small_test_models_come_last(visit):
     page = visit()
     assert page.locator("#task option").first.get_attribute("value") in ("image-gen", "MetaMathQA")
@@ -166,6 +172,7 @@ def test_small_test_models_come_last(visit):
 # Point 6: trade-offs
 
 
+@pytest.mark.slow
 def test_every_method_has_a_look_of_its_own_and_the_front_is_named(visit):
     page = visit(task="MetaMathQA", model=LLAMA, tab="tradeoffs")
     shapes = page.locator(".legend path").evaluate_all(
@@ -180,6 +187,7 @@ def test_every_method_has_a_look_of_its_own_and_the_front_is_named(visit):
     expect(page.locator(".plot .ytick").first).to_contain_text("%")
 
 
+@pytest.mark.slow
 def test_axes_that_span_much_are_logarithmic_and_can_be_zoomed(visit):
     page = visit(task="MetaMathQA", model=LLAMA, tab="tradeoffs", x="trainable_params")
     expect(page.locator(".plot .xtitle")).to_contain_text("(log)")
@@ -197,6 +205,7 @@ def test_axes_that_span_much_are_logarithmic_and_can_be_zoomed(visit):
     assert page.locator(".plot .ytick").all_text_contents() == before
 
 
+@pytest.mark.slow
 def test_on_a_phone_the_legend_lies_below_the_plot(visit):
     visit().set_viewport_size({"width": 390, "height": 844})
     page = visit(task="MetaMathQA", model=LLAMA, tab="tradeoffs")
@@ -205,6 +214,7 @@ def test_on_a_phone_the_legend_lies_below_the_plot(visit):
     assert plot["width"] <= 390
 
 
+@pytest.mark.slow
 def test_a_point_of_the_plot_opens_its_experiment(visit):
     page = visit(**ONE, tab="tradeoffs", x="trainable_params")
     expect(page.locator("#tradeoffs-counts")).to_contain_text("5 experiments drawn")
@@ -220,6 +230,7 @@ def test_a_point_of_the_plot_opens_its_experiment(visit):
 # Point 7: links, exports, the table
 
 
+@pytest.mark.slow
 def test_back_returns_to_the_view_before(visit):
     page = visit(**BASE)
     with drawn(page):
@@ -236,6 +247,7 @@ def test_back_returns_to_the_view_before(visit):
     expect(page.locator("#hardware")).to_have_value("")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("link", "says"),
     [
@@ -264,6 +276,7 @@ def test_ten_rows_fit_a_laptop(visit):
     assert fitting >= 10
 
 
+@pytest.mark.slow
 def test_compare_is_near_the_ticks(visit):
     page = visit(task="MetaMathQA", model=LLAMA)
     boxes = page.locator(f"{ROWS} input[type=checkbox]")
@@ -283,6 +296,7 @@ def test_compare_is_near_the_ticks(visit):
     expect(page.locator("#verdicts tbody tr")).to_have_count(1)
 
 
+@pytest.mark.slow
 def test_reloading_reads_new_files(page, serve, tmp_path):
     folder = write(tmp_path / "results", ours("lora/a"))
     with serve("--results", folder) as address:
@@ -293,6 +307,7 @@ def test_reloading_reads_new_files(page, serve, tmp_path):
         expect(page.locator(ROWS)).to_have_count(2)
 
 
+@pytest.mark.slow
 def test_an_empty_folder_shows_how_to_make_the_first_result(page, serve, tmp_path):
     with serve("--results", tmp_path) as address:
         page.goto(address)
@@ -302,6 +317,7 @@ def test_an_empty_folder_shows_how_to_make_the_first_result(page, serve, tmp_pat
         expect(page.locator(ROWS).first).to_be_visible()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["CSV", "JSON"])
 def test_an_export_is_what_is_shown(visit, kind):
     page = visit(**ONE, text="lora", sort="trainable_params", ascending="1", columns=["score", "storage"])
@@ -314,6 +330,53 @@ def test_an_export_is_what_is_shown(visit, kind):
     assert [f"{row['experiment']}@cpu-x86-64@1" for row in rows] == keys(page)
     assert list(rows[0]) == ["experiment", "status", "score", "score_low", "score_high", "seeds", "storage"]
     assert [float(row["score"]) for row in rows if row["score"]] == pytest.approx([0.78, 2.42 / 3])
+
+
+# Tuning budgets
+
+
+def test_budgets_stand_beside_scores_and_unequal_ones_are_told(visit):
+    page = visit(task="MetaMathQA", model="embedded/llama")
+    expect(page.locator("#results-table thead")).to_contain_text("Tuning")
+    row = page.locator(ROWS, has=page.locator(f"[id^='tick-{TUNED}@']"))
+    expect(row).to_contain_text("best of 4 rates, 1 seed")
+    other = page.locator(ROWS, has_text="untuned").first.get_attribute("data-key")
+    page.locator("#notices summary").click()
+    expect(page.locator("#notices")).to_contain_text("Tuning budgets are unequal")
+    visit(task="MetaMathQA", model="embedded/llama", tab="compare", compare=[row.get_attribute("data-key"), other])
+    expect(page.locator("#uneven")).to_contain_text("Unequal tuning budgets: best of 4 rates, 1 seed; untuned")
+    visit(task="MetaMathQA", model="embedded/llama", tab="choose")
+    expect(page.locator("#choose-answer")).to_contain_text("Unequal tuning budgets")
+
+
+@pytest.mark.slow
+def test_the_response_curve_of_a_tuned_experiment_is_drawn(visit):
+    page = visit(task="MetaMathQA", model="embedded/llama")
+    with drawn(page):
+        page.locator(ROWS, has=page.locator(f"[id^='tick-{TUNED}@']")).locator("a.open").click()
+    expect(page.locator("#facts")).to_contain_text("best of 4 rates, 1 seed")
+    expect(page.locator("#response .mark")).to_have_count(4)
+    expect(page.locator("#response .xtitle")).to_have_text("optimizer_kwargs.lr (log)")
+    page.locator("#trials summary").click()
+    expect(page.locator("#trials tbody tr")).to_have_count(4)
+    expect(page.locator("#trials")).to_contain_text("0.005 (chosen)")
+    visit(**ONE, tab="experiment", experiment=KEYS[0])
+    expect(page.locator("#tuning")).to_contain_text("Nobody tells how it was tuned.")
+
+
+# Findings
+
+
+@pytest.mark.slow
+def test_the_studys_eight_findings_have_verdicts_figures_and_their_limits(visit):
+    page = visit(tab="findings")
+    expect(page.locator("main")).to_contain_text("A verdict speaks of these models, tasks and sizes only.")
+    titles = page.locator(".claim h3").all_inner_texts()
+    assert sorted({int(title.split(".")[0]) for title in titles if title[0].isdigit()}) == list(range(1, 9))
+    card = page.locator("[data-claim='study-norms']")
+    expect(card).to_contain_text("Scaling Down to Scale Up")
+    card.locator("summary").click()
+    expect(card.locator("td").first).to_be_visible()
 
 
 # What held before
@@ -338,6 +401,7 @@ def test_results_are_searched_filtered_and_sorted(visit):
     expect(page.locator(ROWS)).to_have_count(6)
 
 
+@pytest.mark.slow
 def test_an_expression_filters_or_says_what_is_wrong(visit):
     page = visit(**ONE)
     page.locator("#filters > summary").click()
@@ -353,6 +417,7 @@ def test_an_expression_filters_or_says_what_is_wrong(visit):
     expect(page.locator(ROWS)).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_columns_are_chosen_and_the_name_stays_in_view(visit):
     page = visit(**BASE)
     page.locator("#columns-box > summary").click()
@@ -383,6 +448,7 @@ def test_a_hostile_name_does_nothing(visit):
     assert page.locator("img[src=x]").count() == 0
 
 
+@pytest.mark.slow
 def test_an_experiment_shows_all_that_was_recorded(visit):
     page = visit(**ONE, tab="experiment", experiment=KEYS[0])
     expect(page.locator("h2")).to_contain_text("lora/rank8")
@@ -413,6 +479,7 @@ def test_ticked_experiments_are_compared(visit):
     expect(page.locator("#verdicts tbody tr")).to_have_count(3)
 
 
+@pytest.mark.slow
 def test_a_name_on_choose_opens_its_experiment(visit):
     page = visit(**BASE, tab="choose", scope="all", hardware="cpu-x86-64", model_params="1M")
     row = page.locator("#choose-answer .kept tbody tr").first
@@ -422,6 +489,7 @@ def test_a_name_on_choose_opens_its_experiment(visit):
     expect(page.locator("h2")).to_contain_text(name)
 
 
+@pytest.mark.slow
 def test_dark_and_light_are_chosen_and_kept(visit):
     page = visit(**BASE, __theme="light")
     background = "() => getComputedStyle(document.body).backgroundColor"
@@ -433,6 +501,7 @@ def test_dark_and_light_are_chosen_and_kept(visit):
     page.evaluate("localStorage.clear()")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "tab", ["results", "tradeoffs", "experiment", "compare", "choose", "findings", "capabilities"]
 )
@@ -446,6 +515,7 @@ def test_a_phone_shows_every_page_without_sideways_scrolling(visit, page, tab, b
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+@pytest.mark.slow
 def test_an_embedded_page_has_no_controls_and_highlights_a_method(visit):
     page = visit(**ONE, embed="1", highlight="lora")
     expect(page.locator("#tabs")).to_be_hidden()

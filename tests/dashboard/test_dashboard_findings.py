@@ -8,10 +8,11 @@ from dashboard_results import frames, result, seeds
 from result_files import load
 from scipy import stats
 
-from harness.dashboard.claims import CLAIMS, CLOSE
+from harness.dashboard.claim import CLOSE, Claim
+from harness.dashboard.claims import CLAIMS
 from harness.dashboard.estimates import VERDICTS, difference, rank_correlation, ratio, ratio_to_one, spread_ratio
 from harness.dashboard.evidence import is_method
-from harness.dashboard.findings import Claim, combined, findings
+from harness.dashboard.findings import combined, findings
 from harness.experiment import ROOT
 from harness.result.experiments import by_experiment
 
@@ -65,6 +66,49 @@ def test_one_seed_each_speaks_of_two_models_only():
     without = report("lora-close", [result(LORA, score=0.2), result(FULL, score=0.7)])
     assert without.verdict == "undecided"
     assert "two trained models only" in lines(without)[0].text
+
+
+@pytest.mark.parametrize(
+    ("scores", "verdict"),
+    [([0.60, 0.61, 0.60], "holds"), ([0.80, 0.81, 0.80], "does not hold"), ([0.5, 0.7, 0.9], "undecided")],
+)
+def test_pfeiffer_is_held_against_houlsby(scores, verdict):
+    others = [*seeds("houlsby/h", [0.70, 0.71, 0.70]), *seeds(LORA, [0.9, 0.91, 0.9])]
+    found = report("study-pfeiffer", [*others, *seeds("pfeiffer/p", scores)])
+    assert found.verdict == verdict
+    assert lines(found)[0].experiments == ("pfeiffer/p", "houlsby/h")
+
+
+def test_hybrids_are_held_against_the_best_simpler_adapter():
+    """Neither full fine-tuning nor what changes its optimizer is an adapter."""
+    simple = [*seeds("ia3/b", [0.5, 0.51, 0.5]), *seeds(LORA, [0.70, 0.71, 0.70])]
+    whole = [*seeds(FULL, [0.9, 0.91, 0.9]), *seeds("galore/g", [0.9, 0.91, 0.9])]
+    for one in whole:
+        one["run_info"]["peft_config"] = None
+    found = report("study-hybrids", [*simple, *whole, *seeds("mam/m", [0.70, 0.71, 0.70])])
+    assert (found.verdict, lines(found)[0].experiments) == ("holds", ("mam/m", LORA))
+    found = report("study-hybrids", [*simple, *whole, *seeds("unipelt/u", [0.80, 0.81, 0.80])])
+    assert found.verdict == "does not hold"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "verdict"),
+    [
+        ([70.0, 70.5, 70.2], "holds"),
+        ([95.0, 95.5, 95.2], "does not hold"),  # slower, but by less
+        ([50.0, 50.5, 50.2], "does not hold"),  # slower by more
+        ([79.0, 81.0, 80.0], "undecided"),
+        ([None] * 3, "not measured"),
+    ],
+)
+def test_adapters_train_slower_by_a_range(tokens, verdict):
+    full = seeds(FULL, [0.5] * 3, tokens=[100.0, 100.5, 100.2])
+    found = report("study-slow-training", [*full, *seeds("houlsby/h", [0.5] * 3, tokens=tokens)])
+    assert found.verdict == verdict
+
+
+def test_the_study_has_eight_findings():
+    assert {claim.study for claim in CLAIMS} == set(range(9))
 
 
 def test_lower_scores_can_be_better():
