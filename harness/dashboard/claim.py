@@ -27,6 +27,7 @@ class Claim:
             lora" for the experiment of method "lora" nearest in trained parameters, "base" for the base model, which
             the figures are ratios to already.
         side, margin: where the estimate has to lie; between margin and `most` where that is given.
+        also: further sources.
         study: number of the finding of Lialin et al. that it is a part of; 0 for what others claim.
         cheaper: fewer parameters have to be trained, too.
         largest: parameters of base models that it is about.
@@ -50,6 +51,7 @@ class Claim:
     largest: float = math.inf
     most: float | None = None
     study: int = 0
+    also: str = ""
 
     def judge(self, found: Estimate) -> Verdict:
         """What the estimate says of it: decided only where the whole interval lies on one side of every limit."""

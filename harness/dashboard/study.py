@@ -16,10 +16,8 @@ MERGED = ("lora", "lokr", "loha", "adalora", "vera", "delora")
 SAME = "two seeds each, on one task, model and hardware"
 
 
-def _claim(
-    study: int, key: str, title: str, statement: str, rule: str, needs: str, check: Any, also: str = "", **of: Any
-) -> Claim:
-    return Claim(key, title, statement, SOURCE + also, URL, rule, needs, check, study=study, **of)
+def _claim(study: int, key: str, title: str, statement: str, rule: str, needs: str, check: Any, **of: Any) -> Claim:
+    return Claim(key, title, statement, SOURCE, URL, rule, needs, check, study=study, **of)
 
 
 STUDY: tuple[Claim, ...] = (
@@ -32,7 +30,7 @@ STUDY: tuple[Claim, ...] = (
         "full fine-tuning there is.",
         f"scores of lora or houlsby and of full fine-tuning, {SAME}",
         "difference",
-        "; Hu et al. 2021, LoRA (arXiv 2106.09685): on a par with full fine-tuning on GPT-3; Biderman et al. 2024, "
+        also="Hu et al. 2021, LoRA (arXiv 2106.09685): on a par with full fine-tuning on GPT-3; Biderman et al. 2024, "
         "LoRA Learns Less and Forgets Less (arXiv 2405.09673), disagree for code and mathematics",
         column="score",
         side="above",
@@ -76,7 +74,7 @@ STUDY: tuple[Claim, ...] = (
         "if all had one spread, and scores count as normal around their means.",
         "scores of prompt_tuning and of another method, two seeds each; three seeds decide only very large ratios",
         "spread",
-        "; Chen et al. 2023, PTP (arXiv 2305.02423): scores vary much with the seed",
+        also="Chen et al. 2023, PTP (arXiv 2305.02423): scores vary much with the seed",
         column="score",
         side="above",
         margin=1.0,
@@ -164,7 +162,7 @@ STUDY: tuple[Claim, ...] = (
         "for what timing cannot tell apart.",
         "the decoding speed of merged LoRA or its kin, in two runs",
         "ratio",
-        "; Hu et al. 2021, LoRA (arXiv 2106.09685): no additional inference latency",
+        also="Hu et al. 2021, LoRA (arXiv 2106.09685): no additional inference latency",
         column="overhead_merged",
         side="below",
         margin=SLACK,

@@ -357,7 +357,6 @@ def test_the_response_curve_of_a_tuned_experiment_is_drawn(visit):
     expect(page.locator("#facts")).to_contain_text("best of 4 rates, 1 seed")
     expect(page.locator("#response .mark")).to_have_count(4)
     expect(page.locator("#response .xtitle")).to_have_text("optimizer_kwargs.lr (log)")
-    page.locator("#trials summary").click()
     expect(page.locator("#trials tbody tr")).to_have_count(4)
     expect(page.locator("#trials")).to_contain_text("0.005 (chosen)")
     visit(**ONE, tab="experiment", experiment=KEYS[0])
