@@ -85,3 +85,22 @@ def test_nothing_else_of_gradio_is_open(server, path):
 
 def test_no_telemetry(server):
     assert json.loads(fetched(f"{server}/config"))["analytics_enabled"] is False
+
+
+def test_the_process_speaks_to_its_own_machine_only(serve, tmp_path, monkeypatch):
+    said = tmp_path / "said"
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import sys\n"
+        f"def hook(event, args):\n"
+        f"    if event in ('socket.connect', 'socket.getaddrinfo', 'socket.gethostbyname'):\n"
+        f"        place = args[1] if event == 'socket.connect' else args[0]\n"
+        f"        place = place[0] if isinstance(place, tuple) else place\n"
+        f"        print(event, place, file=open({str(said)!r}, 'a'))\n"
+        f"sys.addaudithook(hook)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with serve() as address:
+        gradio_client.Client(address, verbose=False, analytics_enabled=False).predict("", api_name="/results")
+    places = {line.split()[1] for line in said.read_text().splitlines()}
+    assert "127.0.0.1" in places
+    assert places <= {"127.0.0.1", "localhost"}
