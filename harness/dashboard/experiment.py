@@ -88,7 +88,8 @@ def tuning(row: pandas.Series) -> dict[str, Any]:
     record = read_tuning(ROOT / CONTENT / row["task"] / "experiments" / row["experiment"])
     curve = plots.response(record)
     trials = [
-        (f"{one.value}{' (chosen)' if one.value == record.chosen else ''}", one.subset or "", one.seed, one.status,
+        (f"{one.value}{' (chosen)' if one.value == record.chosen else ''}{f', {one.subset}' if one.subset else ''}",
+         one.seed, one.status,
          None if one.score is None else format_value(COLUMNS["score"], one.score)) for one in record.trials
     ]  # fmt: skip
     return {"record": record, "response": curve if curve["series"][0]["points"] else None, "trials": trials}

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,9 +51,9 @@ def _finalize(value: Any) -> Any:
 
 
 def _breakable(name: Any) -> Markup:
-    """A name that may be broken after a slash or an underscore, not only at hyphens."""
+    """A name that may be broken after a slash, a dot or an underscore, not only at hyphens."""
     text = str(Markup.escape(_finalize(name)))
-    return Markup(text.replace("/", "/<wbr>").replace("_", "_<wbr>"))  # noqa: S704 (escaped above)
+    return Markup(re.sub(r"(?<=\w)([/_.])(?=\w)", r"\1<wbr>", text))  # noqa: S704 (escaped above)
 
 
 def _json(value: Any) -> Markup:

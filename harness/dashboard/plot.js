@@ -22,7 +22,7 @@ const PLOTS = (() => {
     joules: [[1, " J"], [1e3, " kJ"], [1e6, " MJ"]], flops: [[1, " FLOP"], [1e6, " MFLOP"], [1e9, " GFLOP"], [1e12, " TFLOP"]],
   };
   const step = (unit, size) => (STEPS[unit] || [[1, ""]]).filter(([factor], i) => !i || Math.abs(size) >= factor).pop();
-  const short = (number) => number.toLocaleString("en", {maximumSignificantDigits: 4});
+  const short = (number) => (number || 0).toLocaleString("en", {maximumSignificantDigits: 4});
 
   // A figure in the unit that people read.
   function write(unit, value) {
