@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.dashboard import choose, compare, export
 from harness.dashboard.data import ordered, resolve
+from harness.dashboard.order import Candidate
 from harness.dashboard.page import Dashboard
 from harness.dashboard.selection import Shown, show
 from harness.dashboard.view import View, from_query
@@ -91,7 +92,7 @@ class Api:
         return view, shown
 
 
-def _candidate(choice: choose.Candidate) -> dict[str, Any]:
+def _candidate(choice: Candidate) -> dict[str, Any]:
     row = choice.row
     return {"rank": choice.rank, "experiment": row["experiment"], "key": row["key"], "figure": choice.figure,
             "tied": choice.tied, "reasons": choice.reasons}  # fmt: skip

@@ -6,10 +6,10 @@ from typing import Any
 import pandas
 
 from harness.dashboard import files, plots
-from harness.dashboard.choose import is_full
 from harness.dashboard.data import column_of_row
 from harness.dashboard.files import RunFile, flat, runs_of_row, setting
 from harness.dashboard.methods import links
+from harness.dashboard.needs import is_full
 from harness.dashboard.results import badges
 from harness.experiment import CONTENT, ROOT
 from harness.result.columns import COLUMNS, format_value

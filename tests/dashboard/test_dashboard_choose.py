@@ -4,7 +4,8 @@ import pytest
 from dashboard_results import frames, result, seeds
 from result_files import load
 
-from harness.dashboard.choose import Needs, advise
+from harness.dashboard.choose import advise
+from harness.dashboard.needs import Needs
 from harness.dashboard.rules import RULES, Situation, room
 from harness.dashboard.view import FAMILIES, INFERENCE, PRIORITIES
 from harness.experiment import ROOT
