@@ -35,6 +35,7 @@ from harness.dashboard.view import CONTROLS, TABS, View, from_query, query_of
 from harness.experiment import ROOT
 from harness.result.pareto import front
 from harness.result.tables import means_table
+from harness.result.tuning import budget_of
 
 KEY = "lora/rank8@cpu-x86-64@1"
 EVIL_KEY = f"lora/{EVIL}@nvidia-l40s@of another harness"
@@ -209,7 +210,7 @@ def test_results_say_what_is_tied_uncertain_and_not_ranked(board):
     assert "300.0 MiB" in rows[KEY]
     assert "Hardware is mixed" in text
     assert "broken.json" in plain(text)
-    assert "list.json" in text
+    assert "list.json" in plain(text)
 
 
 def test_a_filter_that_cannot_be_read_says_so_and_shows_nothing(board):
@@ -425,6 +426,31 @@ def test_the_first_page_is_the_largest_real_model_with_most_results(folders, eve
     assert everything.data.places[1] == ("image-gen", FLUX)
 
 
+# Tuning budgets
+
+
+def test_budgets_stand_beside_scores_and_unequal_ones_are_told(tmp_path):
+    """One experiment has a committed record; of the other, on a model that nobody ships, there is none."""
+    names = ("lora/embedded-llama-rank8", "lora/llama-3.2-3B-rank32")
+    budgets = [budget_of("MetaMathQA", name) for name in names]
+    assert budgets[0].startswith("best of ")
+    assert budgets[1] == "untuned"
+    results = [ours(name, seed, (1.0, seed / 2)) for name in names for seed in (0, 1)]
+    board = Dashboard([write(tmp_path, *results)])
+    rows = json.loads(board.saved("", "json")[1])
+    assert {row["experiment"]: row["budget"] for row in rows} == dict(zip(names, budgets, strict=True))
+    keys = [f"{name}@cpu-x86-64@1" for name in names]
+    warning = f"nequal tuning budgets: {budgets[0]}; untuned"
+    place = {"task": "MetaMathQA", "model": "embedded/llama"}
+    for part in ({"tab": "compare", "compare": keys}, {"tab": "choose"}):
+        assert warning in plain(board.page(urlencode(place | part, doseq=True)))
+    assert f"Tuning budgets are unequal ({budgets[0]}; untuned)" in plain(board.page(urlencode(place)))
+    same = urlencode(place | {"tab": "compare", "compare": [keys[0], keys[0]]}, doseq=True)
+    assert "nequal tuning budgets" not in board.page(same)
+    theirs = Dashboard([write(tmp_path / "theirs", published())]).page("")
+    assert "untuned" not in theirs, "nobody knows how others tuned theirs"
+
+
 # The page without a server
 
 
@@ -465,8 +491,7 @@ def test_the_saved_page_in_a_browser(page, folders, everything, tmp_path):
     page.locator("#place").select_option(label=f"{TASK} (small test model) · embedded/llama (small test model)")
     assert EVIL in page.locator("#table").inner_text()
     page.locator("#place").select_option(label="MetaMathQA · embedded/llama (small test model)")
-    assert "best of 4 rates, 1 seed" in page.locator("#table").inner_text()
-    assert "budgets are unequal" in page.locator("#summary").inner_text()
+    assert budget_of("MetaMathQA", "lora/embedded-llama-rank8") in page.locator("#table").inner_text()
 
 
 # The command line

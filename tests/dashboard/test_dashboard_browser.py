@@ -11,6 +11,9 @@ from dashboard_demo import EVIL, TASK, demo
 from dashboard_foreign import FLUX, LLAMA
 from result_files import ours, write
 
+from harness.experiment import ROOT
+from harness.result.tuning import read_tuning
+
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: requirements-dev.txt")
 expect = sync_api.expect
 
@@ -335,30 +338,17 @@ def test_an_export_is_what_is_shown(visit, kind):
 # Tuning budgets
 
 
-def test_budgets_stand_beside_scores_and_unequal_ones_are_told(visit):
-    page = visit(task="MetaMathQA", model="embedded/llama")
-    expect(page.locator("#results-table thead")).to_contain_text("Tuning")
-    row = page.locator(ROWS, has=page.locator(f"[id^='tick-{TUNED}@']"))
-    expect(row).to_contain_text("best of 4 rates, 1 seed")
-    other = page.locator(ROWS, has_text="untuned").first.get_attribute("data-key")
-    page.locator("#notices summary").click()
-    expect(page.locator("#notices")).to_contain_text("Tuning budgets are unequal")
-    visit(task="MetaMathQA", model="embedded/llama", tab="compare", compare=[row.get_attribute("data-key"), other])
-    expect(page.locator("#uneven")).to_contain_text("Unequal tuning budgets: best of 4 rates, 1 seed; untuned")
-    visit(task="MetaMathQA", model="embedded/llama", tab="choose")
-    expect(page.locator("#choose-answer")).to_contain_text("Unequal tuning budgets")
-
-
 @pytest.mark.slow
 def test_the_response_curve_of_a_tuned_experiment_is_drawn(visit):
     page = visit(task="MetaMathQA", model="embedded/llama")
     with drawn(page):
         page.locator(ROWS, has=page.locator(f"[id^='tick-{TUNED}@']")).locator("a.open").click()
-    expect(page.locator("#facts")).to_contain_text("best of 4 rates, 1 seed")
-    expect(page.locator("#response .mark")).to_have_count(4)
+    record = read_tuning(ROOT / "method_comparison" / "MetaMathQA" / "experiments" / TUNED)
+    expect(page.locator("#facts")).to_contain_text(record.budget)
+    expect(page.locator("#response .mark")).to_have_count(len(record.values))
     expect(page.locator("#response .xtitle")).to_have_text("optimizer_kwargs.lr (log)")
-    expect(page.locator("#trials tbody tr")).to_have_count(4)
-    expect(page.locator("#trials")).to_contain_text("0.005 (chosen)")
+    expect(page.locator("#trials tbody tr")).to_have_count(len(record.trials))
+    expect(page.locator("#trials")).to_contain_text(f"{record.chosen} (chosen)")
     visit(**ONE, tab="experiment", experiment=KEYS[0])
     expect(page.locator("#tuning")).to_contain_text("Nobody tells how it was tuned.")
 
