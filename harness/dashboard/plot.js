@@ -134,7 +134,7 @@ const PLOTS = (() => {
         });
       }
       parts.push("</g>");
-      if (scatter) parts.push(...names(data.points.filter((one) => one.front && seen(one)), data.points.filter(seen), px, py, edge, inner, narrow ? 16 : 30));
+      if (scatter) parts.push(...names(data.points.filter((one) => one.front && seen(one)), data.points.filter(seen), px, py, edge, inner, narrow ? 16 : width < 900 ? 30 : 48));
       parts.push('<rect class="drag" width="0" height="0"/>');
       canvas.innerHTML = `<svg viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="${title(data.y)} against ${title(data.x)}">${parts.join("")}</svg>`;
       for (const button of legend.children) button.setAttribute("aria-pressed", String(button.dataset.method === state.highlight));

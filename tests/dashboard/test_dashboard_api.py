@@ -87,6 +87,7 @@ def test_no_telemetry(server):
     assert json.loads(fetched(f"{server}/config"))["analytics_enabled"] is False
 
 
+@pytest.mark.slow
 def test_the_process_speaks_to_its_own_machine_only(serve, tmp_path, monkeypatch):
     said = tmp_path / "said"
     (tmp_path / "sitecustomize.py").write_text(

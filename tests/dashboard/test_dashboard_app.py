@@ -503,6 +503,7 @@ def test_importing_the_app_needs_nothing_and_starts_nothing():
     assert done.stdout == "fine\n"
 
 
+@pytest.mark.slow
 def test_a_page_without_a_server_needs_no_gradio(tmp_path):
     write(tmp_path / "results", ours("lora/a"))
     code = f"import sys; sys.modules['gradio'] = None; import app; sys.exit(app.main(['--results', {str(tmp_path)!r}, '--static', {str(tmp_path)!r}]))"
