@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy
 import pandas
 
 from harness.dashboard.estimates import Estimate
@@ -39,12 +38,20 @@ class Group:
 
     def select(self, *methods: str) -> list[str]:
         """Its experiments of these methods, given as folder names or PEFT types in any spelling."""
-        return sorted(self.runs.loc[is_method(self.runs, *methods), "experiment"].unique())
+        wanted = {plain(method) for method in methods}
+        return sorted(name for name, kinds in self._kinds.items() if kinds & wanted)
+
+    @functools.cached_property
+    def _kinds(self) -> dict[str, set[str]]:
+        """Of each experiment its method's folder and its PEFT type, without their spelling."""
+        return {name: {plain(run[key]) for run in runs for key in ("method", "peft_type")}
+                for name, runs in self.by_experiment.items()}  # fmt: skip
 
     @functools.cached_property
     def timed(self) -> "Group":
         """Without runs that shared their GPU with another process: their times are not theirs. May have no runs."""
-        return Group(self.name, self.runs[~self.runs["shared_device"]])
+        shared = self.runs["shared_device"]
+        return Group(self.name, self.runs[~shared]) if shared.any() else self
 
     def values(self, experiment: str, key: str) -> list[float]:
         """One figure for each run that has it."""
@@ -83,16 +90,6 @@ def group_label(row: pandas.Series) -> str:
     origin = "published elsewhere" if row["protocol"] == FOREIGN else f"protocol {row['protocol']}"
     parts = [name, row["model"] or "unknown model", row["hardware"], origin]
     return ", ".join([*parts, *(["random weights"] if row["profile"] else [])])
-
-
-def is_method(frame: pandas.DataFrame, *methods: str) -> pandas.Series:
-    """Which rows are of these methods, by the method's folder or the PEFT type, in any spelling."""
-    wanted = {plain(method) for method in methods}
-    found = numpy.zeros(len(frame), dtype=bool)
-    for column in ("method", "peft_type"):
-        known = {name: plain(name) in wanted for name in frame[column].unique()}
-        found |= frame[column].map(known).to_numpy(dtype=bool)
-    return pandas.Series(found, index=frame.index)
 
 
 def score_difference(group: Group, a: str, b: str) -> Estimate:

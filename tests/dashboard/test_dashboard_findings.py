@@ -11,8 +11,9 @@ from scipy import stats
 from harness.dashboard.claim import CLOSE, Claim
 from harness.dashboard.claims import CLAIMS
 from harness.dashboard.estimates import VERDICTS, difference, rank_correlation, ratio, ratio_to_one, spread_ratio
-from harness.dashboard.evidence import is_method
+from harness.dashboard.evidence import Group
 from harness.dashboard.findings import combined, findings
+from harness.dashboard.rules import is_method
 from harness.experiment import ROOT
 from harness.result.experiments import by_experiment
 
@@ -381,8 +382,8 @@ def test_methods_are_found_in_any_spelling():
     runs, _ = frames(
         [result("lora/a"), result("mine/b", peft_type="LN_TUNING"), result("LN-Tuning/c", peft_type="LORA")]
     )
-    found = sorted(runs.loc[is_method(runs, "ln_tuning"), "experiment"])
-    assert found == ["LN-Tuning/c", "mine/b"]
+    assert Group("all", runs).select("ln_tuning") == ["LN-Tuning/c", "mine/b"]
+    assert sorted(runs.loc[is_method(runs, "ln_tuning"), "experiment"]) == ["LN-Tuning/c", "mine/b"]
 
 
 def test_committed_results_give_a_verdict_for_every_claim():
