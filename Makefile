@@ -41,7 +41,7 @@ $(VENV)/.app: requirements-app.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-app.txt
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.run requirements-app.txt requirements-dev.txt
+$(VENV)/.dev: $(VENV)/.run requirements-app.txt requirements-suite.txt requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 

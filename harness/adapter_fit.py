@@ -30,8 +30,9 @@ def check_patterns(values: dict[str, Any], module_names: Iterable[str], where: s
                 raise UserError(f"{where}: {key}: expected an expression of at most {PATTERN_CHARACTERS} characters; "
                                 "shorten it or list the modules")  # fmt: skip
             try:
-                subprocess.run([sys.executable, "-I", "-c", _TRY_PATTERN, pattern], input=names, text=True, check=True,
-                               timeout=PATTERN_SECONDS, capture_output=True)  # fmt: skip
+                subprocess.run([sys.executable, "-I", "-c", _TRY_PATTERN, pattern, str(2 * PATTERN_SECONDS)],
+                               input=names, text=True, check=True, timeout=PATTERN_SECONDS,
+                               capture_output=True)  # fmt: skip
             except subprocess.TimeoutExpired:
                 raise UserError(f"{where}: {key}: {brief(pattern)} takes more than {PATTERN_SECONDS} s to match; "
                                 "use a list of module names or a simpler expression") from None  # fmt: skip
@@ -80,8 +81,11 @@ def _patterns(key: str, value: Any) -> Iterable[str]:
 
 # As PEFT spells them: whole match of target_modules, suffix match of its entries and of *_pattern keys, layer indices,
 # modules_to_save. A global flag such as (?i) is valid only where the expression stands alone.
+# Where its parent was killed, the alarm ends it: it is the only one that would.
 _TRY_PATTERN = r"""
-import re, sys
+import re, signal, sys
+if hasattr(signal, "alarm"):
+    signal.alarm(int(sys.argv[2]))
 pattern, names = sys.argv[1], sys.stdin.read().split("\n")
 re.compile(pattern)
 forms = [pattern, rf"(.*\.)?({pattern})$", rf".*\.{pattern}$", rf"(?:^|.*?\.){pattern}\.(?P<idx>\d+)\.",

@@ -9,32 +9,37 @@ memory.
 """
 
 import argparse
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
-from harness.experiment import ROOT, all_experiments, display_path
+from harness.errors import UserError, run_command
+from harness.files import ROOT
 from harness.result.comparable import COSTS
 from harness.result.costs import costs_table
 from harness.result.read import read_results
-from harness.result.schema import EXIT_CODES
 from harness.result.tables import partition
+from harness.suite.drive import run_all
+from harness.suite.plans import Wanted, estimate, make_plans, state_of
+from harness.suite.pools import Job, local_pool
 
 
-def profile_all(folders: Sequence[Path], extra: Sequence[str]) -> list[str]:
-    """Profiles every folder in a process of its own; returns those that neither succeeded nor ran out of memory."""
-    failed = []
-    for folder in tqdm(folders, desc="profiles", unit="experiment", dynamic_ncols=True):
-        command = [sys.executable, str(ROOT / "run.py"), str(folder), "--profile", "--skip-existing", *extra]
-        code = subprocess.run(command, stdout=subprocess.DEVNULL).returncode
-        if code == EXIT_CODES["cancelled"]:
-            raise KeyboardInterrupt
-        if code not in (0, EXIT_CODES["out_of_memory"]):
-            failed.append(f"{display_path(folder)} (exit code {code})")
-    return failed
+def profile_all(pattern: str, device: str | None, output: Path) -> int:
+    """Profiles every experiment of a real base model whose path contains the text, as `suite.py --profile` does.
+
+    Returns:
+        0 where every one is profiled or ran out of memory, 1 where one failed, 130 when it was stopped.
+
+    Raises:
+        UserError: there is no such experiment.
+    """
+    plans = make_plans(Wanted((pattern,), profile=True, output=output))
+    real = [plan for plan in plans if not plan.experiment.params.model_id.startswith("embedded/")]
+    if not real:
+        raise UserError(f"{pattern!r}: names embedded experiments only, which run in a minute; profile others")
+    jobs = [Job(plan, ("--device", device) if device else ()) for plan in real if state_of(plan) == "missing"]
+    where = local_pool(device, None, None)
+    return run_all(jobs, where, estimate([job.plan for job in jobs], output), output) if jobs else 0
 
 
 def print_tables(output: Path, pattern: str = "") -> None:
@@ -52,8 +57,8 @@ def print_tables(output: Path, pattern: str = "") -> None:
         print(f"{costs_table(profiles)}\n")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Profiles and prints; returns 0 where every experiment was profiled or ran out of memory, else 1."""
+def start(argv: Sequence[str] | None) -> int:
+    """Profiles and prints; returns the exit code of `profile_all`."""
     parser = argparse.ArgumentParser(prog="python -m harness.profiles", description=__doc__.splitlines()[0])
     parser.add_argument("pattern", nargs="?", default="", help="part of the experiments' paths")
     parser.add_argument("--table", action="store_true", help="profile nothing, only print")
@@ -62,16 +67,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--output", type=Path, default=ROOT, help="where results/ and runs/ are (default: the checkout)"
     )
     arguments = parser.parse_args(argv)
-    folders = [folder for folder in all_experiments() if "embedded" not in folder.name]
-    folders = [folder for folder in folders if arguments.pattern in display_path(folder)]
-    if not folders:
-        parser.error(f"no experiment's path contains {arguments.pattern!r}; they are in method_comparison/")
-    device = ["--device", arguments.device] if arguments.device else []
-    failed = [] if arguments.table else profile_all(folders, ["--output", str(arguments.output), *device])
-    print_tables(arguments.output, arguments.pattern)
-    for line in failed:
-        print(f"error: not profiled: {line}", file=sys.stderr)
-    return 1 if failed else 0
+    output = arguments.output.resolve()
+    code = 0 if arguments.table else profile_all(arguments.pattern, arguments.device, output)
+    print_tables(output, arguments.pattern)
+    return code
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit code."""
+    return run_command(start, argv)
 
 
 if __name__ == "__main__":

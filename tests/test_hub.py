@@ -160,7 +160,12 @@ FAILURES = {
 }
 
 
-@pytest.mark.parametrize("case", FAILURES)
+QUICK = {"gated model, not logged in", "dataset 500"}  # of `make test`; each starts a process
+
+
+@pytest.mark.parametrize(
+    "case", [case if case in QUICK else pytest.param(case, marks=pytest.mark.slow) for case in FAILURES]
+)
 def test_failures_of_the_hub(hub, run_against, case):
     hub.faults, said = FAILURES[case]
     check_failure(run_against(hub), said)
@@ -176,12 +181,14 @@ def check_failure(outcome, said):
     assert "Traceback" in outcome.json["run_info"]["error_msg"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", [MODEL, TRAIN])
 def test_a_repository_that_does_not_exist(hub, run_against, missing):
     hub.repos = {key: repo for key, repo in hub.repos.items() if key[1] != missing}
     check_failure(run_against(hub), [missing, "check the name"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moved", [MODEL, TRAIN])
 def test_a_revision_that_does_not_exist(repos, run_against, moved):
     others = [Repo(repo.kind, repo.name, "0" * 40 if repo.name == moved else repo.sha, repo.files) for repo in repos]
@@ -193,6 +200,7 @@ def test_offline_with_an_empty_cache(hub, run_against):
     check_failure(run_against(hub, HF_HUB_OFFLINE="1"), ["HF_HUB_OFFLINE"])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not shutil.which("unshare")
     or subprocess.run(["unshare", "-rm", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True).returncode != 0,

@@ -103,7 +103,7 @@ def test_the_loss_curve_is_trainers(case, tmp_path, monkeypatch, small_splits):
 @pytest.mark.parametrize(
     ("folder", "subset", "lr"),
     [
-        ("method_comparison/CNNDM/experiments/lora/embedded-t5-all-rank8", None, 2e-3),
+        pytest.param("method_comparison/CNNDM/experiments/lora/embedded-t5-all-rank8", None, 2e-3, marks=LONG),
         ("method_comparison/SuperGLUE/experiments/full-finetuning/embedded-t5", "boolq", 5e-4),
         ("method_comparison/SuperGLUE/experiments/ia3/embedded-t5", "copa", 2e-2),
     ],

@@ -95,7 +95,7 @@ def test_a_bug_raises_and_leaves_its_traceback(run_main, monkeypatch, tmp_path):
     assert "return [][0]" in message
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("sent", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_ctrl_c_during_training(tmp_path, sent):
     command = [sys.executable, str(ROOT / "run.py"), LORA, "--device", "cpu", "--output", str(tmp_path),
                "--set", "max_steps=100000"]  # fmt: skip

@@ -35,6 +35,7 @@ def copied(tmp_path):
     return root
 
 
+@pytest.mark.slow
 def test_the_example_trains(copied):
     command = [sys.executable, "run.py", EXPERIMENT, "--device", "cpu", "--rehearse"]
     done = subprocess.run(command, cwd=copied, capture_output=True, text=True, timeout=300)

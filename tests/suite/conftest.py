@@ -17,13 +17,13 @@ end_with_parent()
 from harness.arguments import parse_arguments
 from harness.experiment import find_experiment, read_experiment
 from harness.plan import Plan
-from harness.purpose import tuning_of
+from harness.purpose import profile_of, tuning_of
 from pathlib import Path
 arguments = parse_arguments()
 folder = find_experiment(arguments.experiment, Path(os.environ.get("CHECKOUT", {str(ROOT)!r})))
 experiment = read_experiment(folder, arguments.overrides, arguments.seed)
-experiment = tuning_of(experiment) if arguments.tune else experiment
-plan = Plan(experiment, arguments.subset, tuning=arguments.tune, output=arguments.output)
+purpose = tuning_of if arguments.tune else profile_of if arguments.profile else lambda unchanged: unchanged
+plan = Plan(purpose(experiment), arguments.subset, arguments.profile, arguments.tune, arguments.output)
 trace = open(os.environ["TRACE"], "a", buffering=1)
 facts = {{name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")}}
 trace.write(json.dumps({{"begins": plan.name, "pid": os.getpid(), "parent": os.getppid(), **facts}}) + "\\n")

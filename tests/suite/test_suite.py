@@ -11,8 +11,9 @@ import time
 
 import pytest
 
+from harness import profiles
 from harness.errors import UserError
-from harness.experiment import ROOT
+from harness.experiment import ROOT, all_experiments
 from harness.suite import command
 from harness.suite.command import grid_of
 from harness.suite.plans import Wanted, estimate, make_plans, state_of
@@ -211,3 +212,17 @@ def test_outcomes_come_as_they_end(stand_in, tmp_path, monkeypatch):
     assert "ia3" not in names
     assert threading.active_count() < 10
     assert all(gone(line["pid"]) for line in stand_in.lines("begins"))
+
+
+def test_profiles_of_a_model_are_made_once(stand_in, tmp_path, capsys):
+    given = ["ia3/", "--device", "cpu", "--output", str(tmp_path / "output")]
+    assert profiles.main(given) == 0
+    folders = [folder.name for folder in all_experiments() if folder.parent.name == "ia3"]
+    made = stand_in.ended()
+    assert any("llama-3.2-3B" in name for name in made)
+    assert not any("embedded" in name for name in made)
+    assert {name.split("--")[1] for name in made} == {name for name in folders if "embedded" not in name}
+    assert profiles.main(given) == 0
+    assert stand_in.ended() == made
+    assert profiles.main(["ia3/embedded-llama"]) == 2
+    assert "error: 'ia3/embedded-llama': names embedded experiments only" in capsys.readouterr().err

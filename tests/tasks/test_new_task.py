@@ -53,6 +53,7 @@ def test_the_example_of_contributing_runs(copied):
     assert result["provenance"]["harness_commit"] is None, "no git here"
 
 
+@pytest.mark.slow
 def test_subsets_run_one_after_the_other_and_have_a_mean(copied):
     data = copied / "method_comparison" / "Sums" / "data.py"
     text = data.read_text().replace("def load_splits(", 'SUBSETS = ("small", "large")\n\ndef load_splits(')
@@ -85,6 +86,7 @@ def test_subsets_run_one_after_the_other_and_have_a_mean(copied):
     assert run(copied, WHOLE, "--skip-existing").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_subset_that_fails_is_told_and_an_old_result_does_not_stand_in_for_it(copied):
     data = copied / "method_comparison" / "Sums" / "data.py"
     text = data.read_text().replace("def load_splits(", 'SUBSETS = ("one", "two")\n\ndef load_splits(')
@@ -124,7 +126,7 @@ def ignore_interrupts():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-@pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("kill", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_cancelled_subset_leaves_its_json_and_no_other_starts(copied, kill):
     data = copied / "method_comparison" / "Sums" / "data.py"
     text = data.read_text().replace("def load_splits(", 'SUBSETS = ("one", "two")\n\ndef load_splits(')
