@@ -146,6 +146,13 @@ def _check_against(params: TrainingParams, values: dict[str, Any], where: str) -
             )
     if values.get("init_lora_weights") == "loftq" and not torch.cuda.is_available():
         raise UserError(f"{where}: init_lora_weights: {refusals.LOFTQ}; choose another initialization")
+    lost = [key for key in refusals.LOST_ON_QUANTIZED if values.get(key) is not None]
+    if lost and params.dtype in ("int8", "int4"):
+        raise UserError(f"{where}: {lost[0]}: on an {params.dtype} base PEFT trains plain LoRA and says nothing; "
+                        "choose another dtype, or remove it")  # fmt: skip
+    if values.get("monteclora_config") is not None and params.gradient_checkpointing:
+        raise UserError(f"{where}: monteclora_config: a pass that is computed again draws other noise, so that "
+                        'gradients would be wrong; choose "gradient_checkpointing": false')  # fmt: skip
     if values.get("use_dora") and params.dtype == "int8":
         raise UserError(
             f"{where}: use_dora: impossible on an int8 base, whose layers lose their scale in bitsandbytes once DoRA "

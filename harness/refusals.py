@@ -15,6 +15,8 @@ FIELDS: dict[str, tuple[tuple, str]] = {
     ),
     "use_qalora": ((False,), "without a GPTQ base, which is not offered, it is plain LoRA under another name"),
 }  # fmt: skip
+# Variants of LoRA that PEFT silently leaves out of the layers of a quantized base.
+LOST_ON_QUANTIZED = ("kasa_config", "monteclora_config", "use_bdlora")
 LOFTQ = "PEFT computes LoftQ on a CUDA device, and there is none here"
 # Made from training rows, so that a folder cannot say them.
 MADE_HERE = {

@@ -94,6 +94,21 @@ def test_dora_is_refused_on_int8_alone(dtype):
         build_adapter_config(values, "file", params)
 
 
+@pytest.mark.parametrize("key", ["kasa_config", "monteclora_config", "use_bdlora"])
+def test_what_a_quantized_base_would_silently_lose_is_refused(key):
+    values = LORA | {key: {"match_strict": False} if key == "use_bdlora" else {}}
+    build_adapter_config(values, "file", PARAMS)
+    with pytest.raises(UserError, match=f"^file: {key}: on an int4 base PEFT trains plain LoRA and says nothing"):
+        build_adapter_config(values, "file", PARAMS.model_copy(update={"dtype": "int4"}))
+
+
+def test_noise_that_is_drawn_again_is_refused():
+    checkpointed = PARAMS.model_copy(update={"gradient_checkpointing": True})
+    build_adapter_config(LORA, "file", checkpointed)
+    with pytest.raises(UserError, match="^file: monteclora_config: a pass that is computed again draws other noise"):
+        build_adapter_config(LORA | {"monteclora_config": {}}, "file", checkpointed)
+
+
 def test_an_adapter_is_built_and_tried_once(monkeypatch):
     tried = []
     monkeypatch.setattr(adapter_fit.subprocess, "run", lambda *arguments, **_: tried.append(arguments))
