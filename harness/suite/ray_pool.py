@@ -40,7 +40,11 @@ class RayPool:
         try:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR", **local)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            raise UserError(f"--address {address}: no Ray cluster there: {str(error).splitlines()[0]}") from None
+            token = (
+                "" if "RAY_AUTH_MODE" in os.environ else "; if it wants a token, this shell has none: RAY_AUTH_MODE"
+            )
+            reason = str(error).splitlines()[0]
+            raise UserError(f"--address {address}: no Ray cluster there: {reason}{token}") from None
         ray.cloudpickle.register_pickle_by_value(worker)
         total = ray.cluster_resources()
         gpus = 0 if device else min(total.get("GPU", 0), 1)

@@ -289,7 +289,10 @@ def test_results_of_another_harness_are_compared_as_far_as_they_tell(tmp_path, c
     files(tmp_path / "results" / "CNNDM", published("lora/a", 0.478), published("lora/b", 0.401), ours("lora/a"))
     code, output, _ = compare("lora/a", "lora/b")
     assert code == 0
-    assert output.splitlines()[0] == "CNNDM, protocol foreign, nvidia-l40s, meta-llama/Llama-3.2-3B: accuracy in %"
+    assert (
+        output.splitlines()[0]
+        == "CNNDM, protocol of another harness, nvidia-l40s, meta-llama/Llama-3.2-3B: accuracy in %"
+    )
     assert "A  lora/a  47.8, seed 0 alone, no interval" in output
     assert "A - B: +7.7 points, no interval" in output
     assert verdict(output).startswith("not tested: one seed, and no scores of the same items")
