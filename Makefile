@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO := method_comparison/MetaMathQA/experiments/lora/embedded-llama-rank8
 
-.PHONY: demo test test-all app embedded-results clean
+.PHONY: demo test test-all conformance app embedded-results clean
 
 demo: $(VENV)/.run
 	$(BIN)/python run.py $(DEMO) --seed 42 --overwrite
@@ -18,6 +18,10 @@ test: $(VENV)/.dev
 # Everything that takes minutes, beside what `make test` runs.
 test-all: test
 	$(BIN)/python -m pytest -n 2 -m slow
+
+# What every experiment folder must hold, checked on all of them; writes docs/conformance.md.
+conformance: $(VENV)/.dev
+	$(BIN)/python tests/conformance.py
 
 # The dashboard over results/, without torch.
 app: $(VENV)/.app

@@ -74,7 +74,7 @@ def execute(record: Record, mode: Mode, task: Task, adapter: Adapter | None) -> 
     set_seed(record.params.seed)  # the only place: adapter initialization, data order and dropout follow from it
     splits, workload, base = load(record, mode, task)
     held_out = learn_of_base(record, task, workload, base, splits.test) if mode.knows_base else None
-    model = attach(record, mode, base, adapter, workload, len(splits.train))
+    model = attach(record, mode, base, adapter, workload, splits.train)
     sample = train(record, mode, task, workload, model, splits)
     save(record, mode, model)  # before the test: what hours of training made survives an evaluation that fails
     if mode.tests:
@@ -143,14 +143,15 @@ def evaluate(
 
 
 def attach(
-    record: Record, mode: Mode, base: PreTrainedModel, adapter: Adapter | None, workload: Workload, train_rows: int
+    record: Record, mode: Mode, base: PreTrainedModel, adapter: Adapter | None, workload: Workload, rows: list[Row]
 ) -> nn.Module:
     """The model that is trained: the base in its adapter, or with every weight to be trained."""
     started, params, result = time.perf_counter(), record.params, record.result
     if adapter is not None and mode.scores:  # a profile is too short for a schedule of ranks to matter
-        adapter.check_steps(params.planned_steps(train_rows))
+        adapter.check_steps(params.planned_steps(len(rows)))
     with record.memory.phase("load"):
-        model = adapters.attach(base, adapter, params, workload.task_type(base.config))
+        data = workload.data(rows, record.device)
+        model = adapters.attach(base, adapter, params, workload.task_type(base.config), data)
     result.run_info.peft_config = adapters.config_summary(model)
     result.speed.load_time += time.perf_counter() - started
     result.provenance.shared_device = watch(record.device)

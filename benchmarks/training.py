@@ -95,8 +95,7 @@ def prepare(experiment: Experiment, device: torch.device, folder: Path, subset: 
     record = new_record(Plan(experiment, subset, output=folder), task, device, hardware(device))
     set_seed(record.params.seed)
     splits, workload, base = runner.load(record, modes.REHEARSAL, task)
-    adapter, rows = Adapter.of(experiment), len(splits.train)
-    model = runner.attach(record, modes.REHEARSAL, base, adapter, workload, rows)
+    model = runner.attach(record, modes.REHEARSAL, base, Adapter.of(experiment), workload, splits.train)
     return Prepared(record, task, splits, workload, model)
 
 

@@ -12,6 +12,7 @@ import torch
 from peft import PeftConfig, PeftModel, PromptTuningInit, get_peft_model
 from peft.utils import ModulesToSaveWrapper
 from safetensors import SafetensorError
+from safetensors.torch import save_file
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -19,19 +20,32 @@ from harness.adapter_config import Adapter
 from harness.devices import is_out_of_memory
 from harness.errors import UserError, one_line
 from harness.experiment import display_path
+from harness.initialization import (
+    StartingData,
+    after_attaching,
+    before_attaching,
+    for_untouched_base,
+    keep_beginning,
+    without_data,
+)
 from harness.params import TrainingParams
 
 
 def attach(
-    model: PreTrainedModel, adapter: Adapter | None, params: TrainingParams, task_type: str | None
+    model: PreTrainedModel,
+    adapter: Adapter | None,
+    params: TrainingParams,
+    task_type: str | None,
+    data: StartingData | None = None,
 ) -> nn.Module:
     """Wraps the base model in its adapter, or, without one, makes every weight of it trainable.
 
     Args:
         model: the untouched base model; changed in place by most methods.
         adapter: the checked adapter_config.json, None for full fine-tuning.
-        params: decide the trained weights' dtype.
+        params: decide the trained weights' dtype, and what the adapter begins with.
         task_type: PEFT's name for what the model does, None where it has none.
+        data: what the beginning is made from, where the parameters ask for that.
 
     Raises:
         UserError: PEFT refuses the config for this model, for example because no module matches.
@@ -39,18 +53,26 @@ def attach(
     if adapter is None:
         return model.requires_grad_(True)
     adapter.check_fits((name for name, _ in model.named_modules()), getattr(model.config, "vocab_size", None))
-    wrapped = wrap(model, adapter, params, task_type)
+    wrapped = wrap(model, adapter, params, task_type, data=data)
     wrapped.peft_config["default"].base_model_name_or_path = params.model_id  # not the folder that it came from
     if params.autocast_adapter_dtype:
         _train_in_float32(wrapped)
         _refuse_mixed_dtypes(wrapped, params, adapter.where)
+    keep_beginning(wrapped)
     return wrapped
 
 
 def wrap(
-    model: PreTrainedModel, adapter: Adapter, params: TrainingParams, task_type: str | None, on_meta: bool = False
+    model: PreTrainedModel,
+    adapter: Adapter,
+    params: TrainingParams,
+    task_type: str | None,
+    on_meta: bool = False,
+    data: StartingData | None = None,
 ) -> PeftModel:
-    """get_peft_model with its many kinds of complaint turned into one line; `on_meta` makes no real weights.
+    """get_peft_model with its many kinds of complaint turned into one line.
+
+    `on_meta` makes no real weights; without `data`, a beginning that is made from data is left out.
 
     Raises:
         UserError: the config does not fit the model.
@@ -60,6 +82,10 @@ def wrap(
     if str(getattr(config.task_type, "value", config.task_type)) != str(task_type):
         raise UserError(f"{where}: task_type: expected {task_type} for this base model, got {config.task_type!r}")
     _name_tokenizer(config, model, params.model_revision)
+    if data is None:
+        config = without_data(config)
+    else:
+        before_attaching(config, model, params, data, where)
     try:
         with torch.device("meta") if on_meta else nullcontext():
             wrapped = get_peft_model(model, config, autocast_adapter_dtype=params.autocast_adapter_dtype)
@@ -71,6 +97,8 @@ def wrap(
         ) from None
     if not any(parameter.requires_grad for parameter in wrapped.parameters()):
         raise UserError(f"{where}: nothing is trainable with this config; check its target modules")
+    if data is not None:
+        after_attaching(wrapped, params, data, where)
     return wrapped
 
 
@@ -95,11 +123,11 @@ def _train_in_float32(model: nn.Module) -> None:
 
 
 def _refuse_mixed_dtypes(model: PeftModel, params: TrainingParams, where: str) -> None:
-    """PEFT's adapter layers convert between dtypes, whole modules that are trained do not: autocast must."""
-    whole = model.active_peft_config.peft_type == "LN_TUNING"
+    """Most of PEFT's adapter layers convert between dtypes, whole modules that are trained do not: autocast must."""
+    whole = model.active_peft_config.peft_type in ("LN_TUNING", "ADAPTION_PROMPT", "SHADOW")
     whole = whole or any(isinstance(module, ModulesToSaveWrapper) for module in model.modules())
     if whole and not params.use_amp and params.dtype != "float32":
-        raise UserError(f'{where}: trains whole modules in float32 inside a {params.dtype} model; add "use_amp": true '
+        raise UserError(f'{where}: trains modules in float32 inside a {params.dtype} model; add "use_amp": true '
                         "to training_params.json")  # fmt: skip
 
 
@@ -122,13 +150,29 @@ def save(model: nn.Module, folder: Path) -> Sequence[Path]:
     """
     # No resized embeddings here; PEFT's default would ask the hub about them.
     extra = {"save_embedding_layers": False} if isinstance(model, PeftModel) else {}
+    plain = for_untouched_base(model)
     try:
-        model.save_pretrained(folder, **extra)
+        if plain is None:
+            model.save_pretrained(folder, **extra)
+        else:
+            plain[1].save_pretrained(folder)
+            save_file(plain[0], folder / "adapter_model.safetensors", metadata={"format": "pt"})
     except (OSError, SafetensorError) as error:
         raise UserError(
             f"{display_path(folder)}: cannot be written: {one_line(error)}; free some space or choose another --output"
         ) from error
     return sorted(folder.glob("*.safetensors"))
+
+
+def own_terms(model: nn.Module) -> torch.Tensor | float:
+    """What a method adds to the loss by the hand of whoever trains it: KaSA's and MonteCLoRA's regularization."""
+    config = getattr(model, "peft_config", {}).get("default")
+    terms: torch.Tensor | float = 0.0
+    if getattr(config, "kasa_config", None) is not None:
+        terms = terms + model.base_model._get_kasa_loss()
+    if getattr(config, "monteclora_config", None) is not None:
+        terms = terms + model.base_model._get_monteclora_loss()
+    return terms
 
 
 def config_summary(model: nn.Module) -> dict[str, Any] | None:

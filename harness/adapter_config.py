@@ -10,24 +10,19 @@ import typing
 from collections.abc import Iterable
 from typing import Any
 
+import peft
+import torch
 from peft import PeftConfig
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 
 import harness.methods  # noqa: F401 (puts the project's own methods into PEFT's maps)
+from harness import refusals
 from harness.adapter_fit import check_modules, check_patterns, check_token_ids
 from harness.adapter_values import check_value
 from harness.errors import UserError, brief, did_you_mean, one_line
 from harness.experiment import Experiment
+from harness.initialization import check_initialization
 from harness.params import TrainingParams
-
-# Methods that need more than a base model and text, with what they need.
-UNSUPPORTED_METHODS = {
-    "XLORA": "loads other adapters",
-    "POLY": "needs task ids in every batch",
-    "MULTITASK_PROMPT_TUNING": "needs task ids in every batch",
-    "CPT": "needs its own training data format",
-    "ADAPTION_PROMPT": "is not saved in the common format",
-}
 
 
 class Adapter:
@@ -101,14 +96,22 @@ def build_adapter_config(
     fields = {field.name: field for field in dataclasses.fields(config_class) if field.init}
     for key, value in values.items():
         if key not in fields:
-            raise UserError(f"{where}: {key}: unknown key of {values['peft_type']}; {did_you_mean(key, fields)}")
+            raise UserError(f"{where}: {key}: unknown key of {values['peft_type']}; {_remedy(key, values, fields)}")
         check_value(key, value, fields[key], hints[key], where)
     _check_against(params, values, where)
     _check_steps(values, where, steps or params.max_steps)
     try:
-        return config_class(**values)
+        config = config_class(**values)
     except (ValueError, TypeError, ImportError, AttributeError, LookupError, ArithmeticError, AssertionError) as error:
         raise UserError(f"{where}: PEFT rejects it: {one_line(error)}") from None
+    check_initialization(config, params, where)
+    return config
+
+
+def sizes_of_method(peft_type: str) -> dict[str, int]:
+    """The defaults of a method's fields that are whole numbers, none of them zero."""
+    fields = dataclasses.fields(_config_class(peft_type, "peft_type"))
+    return {field.name: field.default for field in fields if type(field.default) is int and field.default > 0}
 
 
 def _config_class(peft_type: Any, where: str) -> type[PeftConfig]:
@@ -116,13 +119,23 @@ def _config_class(peft_type: Any, where: str) -> type[PeftConfig]:
     if peft_type is None:
         raise UserError(f'{where}: peft_type: missing; name the method, for example "LORA"')
     if not isinstance(peft_type, str) or peft_type not in known:
-        raise UserError(f"{where}: peft_type: PEFT has no {brief(peft_type)}; {did_you_mean(str(peft_type), known)}")
-    if peft_type in UNSUPPORTED_METHODS:
+        remedy = _remedy(str(peft_type), {}, known)
+        raise UserError(f"{where}: peft_type: PEFT has no {brief(peft_type)}; {remedy}")
+    if peft_type in refusals.METHODS:
         raise UserError(
-            f"{where}: peft_type: {peft_type} {UNSUPPORTED_METHODS[peft_type]}, "
-            "which the harness does not offer; choose another method"
+            f"{where}: peft_type: {peft_type} {refusals.METHODS[peft_type]}, so that it is not offered; "
+            "choose another method"
         )
     return known[peft_type]
+
+
+def _remedy(name: str, values: dict[str, Any], known: Iterable[str]) -> str:
+    """What to do about a name that the installed PEFT does not know: another version may have written it."""
+    written, knows = values.get("peft_version"), refusals.OTHER_VERSIONS.get(name)
+    if knows is None and written in (None, peft.__version__):
+        return did_you_mean(name, known)
+    knows = f"{knows} does" if knows else f"the file was written by PEFT {written}"
+    return f"the installed PEFT {peft.__version__} does not know it, {knows}; remove it, or install that version"
 
 
 def _check_against(params: TrainingParams, values: dict[str, Any], where: str) -> None:
@@ -131,6 +144,15 @@ def _check_against(params: TrainingParams, values: dict[str, Any], where: str) -
             raise UserError(
                 f"{where}: {key}: expected null or the run's model_id {params.model_id!r}, got {brief(values[key])}"
             )
+    if values.get("init_lora_weights") == "loftq" and not torch.cuda.is_available():
+        raise UserError(f"{where}: init_lora_weights: {refusals.LOFTQ}; choose another initialization")
+    lost = [key for key in refusals.LOST_ON_QUANTIZED if values.get(key) is not None]
+    if lost and params.dtype in ("int8", "int4"):
+        raise UserError(f"{where}: {lost[0]}: on an {params.dtype} base PEFT trains plain LoRA and says nothing; "
+                        "choose another dtype, or remove it")  # fmt: skip
+    if values.get("monteclora_config") is not None and params.gradient_checkpointing:
+        raise UserError(f"{where}: monteclora_config: a pass that is computed again draws other noise, so that "
+                        'gradients would be wrong; choose "gradient_checkpointing": false')  # fmt: skip
     if values.get("use_dora") and params.dtype == "int8":
         raise UserError(
             f"{where}: use_dora: impossible on an int8 base, whose layers lose their scale in bitsandbytes once DoRA "

@@ -8,10 +8,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from harness import refusals
 from harness.errors import UserError, brief
 
-# Initializations that need data, gradients or a second copy of the weights before training.
-UNSUPPORTED_INITIALIZATIONS = ("eva", "corda", "loftq", "lora_ga")
 # Fields through which PEFT would import a module, unpickle a file or read a path, with the values that stay harmless.
 REFUSED_FIELDS = {
     "auto_mapping": (None,),
@@ -20,11 +19,8 @@ REFUSED_FIELDS = {
     "tokenizer_kwargs": (None,),
     "prompt_tuning_init_state_dict_path": (None,),
     "runtime_config": (None,),
-    "arrow_config": (None,),
-    "eva_config": (None,),
-    "corda_config": (None, {}),
-    "lora_ga_config": (None,),
-    "loftq_config": (None, {}),
+    "corda_config.cache_file": (None,),
+    "corda_config.covariance_file": (None,),
     "shadow_model": ("mirror",),
     "revision": (None,),
     "inference_mode": (False,),
@@ -54,10 +50,16 @@ def check_value(key: str, value: Any, field: dataclasses.Field, hint: Any, where
     Raises:
         UserError: it could load code or files, needs what the harness has not, is of a wrong type or out of range.
     """
-    if key in REFUSED_FIELDS:  # some of the types of its few harmless values are not for pydantic
-        if value not in REFUSED_FIELDS[key]:
-            raise UserError(f"{where}: {key}: not allowed in an experiment (it could load code or files); remove it")
-        return
+    for inner, given in {key: value, **_nested(key, value)}.items():
+        if given not in REFUSED_FIELDS.get(inner, (given,)):
+            raise UserError(f"{where}: {inner}: not allowed in an experiment (it could load code or files); remove it")
+    harmless, reason = refusals.FIELDS.get(key, ((value,), ""))
+    if value not in harmless:
+        raise UserError(f"{where}: {key}: not offered, since {reason}; remove it")
+    if key in refusals.MADE_HERE:
+        raise UserError(f"{where}: {key}: made of as many training rows as initialization.rows says; remove it")
+    if key in REFUSED_FIELDS or key in refusals.FIELDS:
+        return  # some of the types of its few harmless values are not for pydantic
     if key.startswith("init_") and isinstance(value, str):
         _check_initialization(key, value, where)
     _check_type(key, value, hint, where)
@@ -65,19 +67,19 @@ def check_value(key: str, value: Any, field: dataclasses.Field, hint: Any, where
         _check_range(key, value, where)
 
 
+def _nested(key: str, value: Any) -> dict[str, Any]:
+    """The values inside a group of fields, by their whole names."""
+    return {f"{key}.{inner}": given for inner, given in value.items()} if isinstance(value, dict) else {}
+
+
 def _check_initialization(key: str, value: str, where: str) -> None:
-    if value in UNSUPPORTED_INITIALIZATIONS:
-        raise UserError(
-            f"{where}: {key}: {value!r} needs data before training, which the harness does not offer; "
-            "choose another initialization"
-        )
     if re.search(r"[/\\~]|\.\w", value):
         raise UserError(f"{where}: {key}: a path is not allowed as initialization; name one of PEFT's own")
 
 
 def _check_type(key: str, value: Any, hint: Any, where: str) -> None:
-    if key == "init_lora_weights" and isinstance(value, str) and re.fullmatch(r"pissa_niter_\d{1,3}", value):
-        return  # PEFT's type hint spells this family with a placeholder
+    if key == "init_lora_weights" and isinstance(value, str) and re.fullmatch(r"pissa_niter_\d{1,3}|lora_ga", value):
+        return  # PEFT's type hint spells this family with a placeholder, and lacks the other
     try:
         TypeAdapter(hint, config={"arbitrary_types_allowed": True}).validate_json(json.dumps(value), strict=True)
     except ValidationError as error:

@@ -154,6 +154,7 @@ def _read_adapter_config(folder: Path, params: TrainingParams) -> dict[str, Any]
         raise UserError(f"{named(path)}: full fine-tuning has no adapter; delete this file or the key full_finetuning")
     if not params.full_finetuning and not there:
         raise UserError(
-            f'{named(path)}: missing; add a PEFT config, or say "full_finetuning": true in training_params.json'
+            f'{named(path)}: missing; add a PEFT config, or, to train every weight, write "full_finetuning": true, '
+            '"dtype": "float32", "use_amp": true into training_params.json'
         )
     return read_json(path) if there else None

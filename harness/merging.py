@@ -7,9 +7,12 @@ from collections.abc import Iterator
 
 import torch
 from peft import PeftModel
+from peft.tuners.adaption_prompt.layer import AdaptedAttention
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import AuxiliaryTrainingWrapper
 from torch import nn
+
+MERGED_FOR_GOOD = ("OSF",)  # it merges, and refuses only afterwards, when it is to be taken out again
 
 
 def without_adapter(model: nn.Module) -> nn.Module:
@@ -25,17 +28,21 @@ def _bare(module: nn.Module) -> nn.Module:
         return _bare(module.get_base_layer())
     if isinstance(module, AuxiliaryTrainingWrapper):
         return _bare(module.original_module)
+    if isinstance(module, AdaptedAttention):
+        return _bare(module.model)
     bare = copy.copy(module)
     bare._modules = {name: None if child is None else _bare(child) for name, child in module._modules.items()}
     return bare
 
 
 def may_merge(model: nn.Module) -> bool:
-    """Whether merging is worth a try: PEFT offers it, and the base is not quantized.
+    """Whether merging is worth a try: PEFT offers it and can undo it, and the base is not quantized.
 
     A quantized base would round the adapter into a few bits, and its own weights again when it is taken out.
     """
     if not isinstance(model, PeftModel) or not hasattr(model.base_model, "merge_adapter"):
+        return False
+    if model.active_peft_config.peft_type in MERGED_FOR_GOOD:
         return False
     return not getattr(model.get_base_model(), "is_quantized", False)
 

@@ -26,6 +26,9 @@ LIBRARY_WARNINGS = (
     "`is_gradient_checkpointing` is deprecated",
     "`gradient_checkpointing_enable` is deprecated",
     "Unsupported layer type .*Norm",  # LN tuning knows LayerNorm by name only
+    "`init_lora_weights` is '(eva|corda)' but",  # its defaults are what is meant
+    "lora with eva initialization used with low_cpu_mem_usage",
+    "Full backward hook is firing",  # LoRA-GA's, of weights alone
     "Position ids are not supported for parameter efficient tuning",  # harness/text/generation.py makes up for it
 )
 os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"  # transformers would ask a service to convert a .bin model

@@ -103,7 +103,7 @@ def rehearse(
     model_id = experiment.params.model_id
     counts = check_architecture(experiment, adapter, find_workload(task.workload, task.where))
     if counts is None:
-        print(f"{model_id}: the config fits; how many parameters would be trained shows only with real weights")
+        print(f"{model_id}: the config fits; how many parameters would be trained shows only in a run")
     else:
         trainable, total = counts
         print(f"{model_id}: {trainable:,} of {total:,} parameters would be trained ({100 * trainable / total:.3g} %)")

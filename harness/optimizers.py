@@ -30,6 +30,13 @@ _UNSUITABLE = {
 BITSANDBYTES = ("AdamW8bit", "PagedAdamW", "PagedAdamW8bit", "PagedAdamW32bit")
 TORCHAO = ("AdamW4bit",)
 PEFT = {"LoraPlus": ("loraplus_lr_ratio",), "LoraFA": ("weight_decay",), "Riemannian": ("reg",)}
+# Names of the layout that Hugging Face publishes, with the lines that say the same here.
+PUBLISHED = {
+    "lora-fa": '"optimizer_type": "LoraFA", and optimizer_kwargs without "r" and "lora_alpha", which it knows',
+    "lora+": '"optimizer_type": "LoraPlus", with "loraplus_lr_ratio" in optimizer_kwargs',
+    "loraplus": '"optimizer_type": "LoraPlus", with "loraplus_lr_ratio" in optimizer_kwargs',
+    "riemannian": '"optimizer_type": "Riemannian"',
+}
 
 
 def optimizer_names() -> list[str]:
@@ -50,6 +57,8 @@ def check_optimizer(params: TrainingParams, origin: Origin) -> None:
     name, kind = params.optimizer_type, f"{origin('optimizer_type')}: optimizer_type"
     if name in _UNSUITABLE:
         raise UserError(f"{kind}: {name} {_UNSUITABLE[name]}; use AdamW")
+    if name in PUBLISHED:
+        raise UserError(f"{kind}: unknown {brief(name)}; write {PUBLISHED[name]}")
     if name not in optimizer_names():
         raise UserError(f"{kind}: unknown {brief(name)}; {did_you_mean(name, optimizer_names())}")
     valid = _argument_names(name, origin)

@@ -1,5 +1,6 @@
 """Parameters come in layers: task defaults ← preset ← experiment ← command line, merged deeply, blamed precisely."""
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness.errors import UserError, brief, did_you_mean
-from harness.params import GenerationKwargs, TrainingParams
+from harness.params import GenerationKwargs, Initialization, TrainingParams
 
 # Setting one of these says that the value a lower layer gave to the others no longer applies: a revision belongs to
 # one model, and a run's length is counted either in steps or in epochs.
@@ -23,7 +24,11 @@ SUPERSEDES = {
 # Where a parameter is that many people would look for at the top.
 NESTED = {name: f"generation_kwargs.{name}" for name in GenerationKwargs.model_fields}
 NESTED |= {name: f"optimizer_kwargs.{name}" for name in ("lr", "weight_decay", "betas", "eps", "momentum")}
-NESTED |= {"learning_rate": "optimizer_kwargs.lr"}
+NESTED |= {"learning_rate": "optimizer_kwargs.lr", "init_kv_cache_prefix": "initialization.text"}
+# Keys of the layout that Hugging Face publishes, with the line that says the same here.
+PUBLISHED = {"use_gc": '"gradient_checkpointing"'}
+# Parameters that are groups of others.
+GROUPS = {"generation_kwargs": GenerationKwargs, "initialization": Initialization}
 
 
 Origin = Callable[[str], str]  # what messages call the place that a parameter comes from; Experiment.origin is one
@@ -84,12 +89,14 @@ def _explain(problem: dict[str, Any], layers: Sequence[Layer]) -> str:
         involved = re.findall(r"[a-z_]+", message.replace("full fine-tuning", "full_finetuning"))
         known = [name for name in involved if name in TrainingParams.model_fields]
         return f"{origin(layers, *known)}: {key}: {rest}"
-    path = path[:2] if path[0] in ("generation_kwargs", "optimizer_kwargs") else path[:1]
+    path = path[:2] if path[0] in (*GROUPS, "optimizer_kwargs") else path[:1]
     where = f"{_origin(layers, path)}: {'.'.join(path)}"
     if path == ["profile"]:
         return f"{where}: only an experiment's own training_params.json names a preset; give its values one by one"
     if problem["type"] == "extra_forbidden":
-        model = GenerationKwargs if len(path) == 2 else TrainingParams
+        model = GROUPS[path[0]] if len(path) == 2 else TrainingParams
+        if path[0] in PUBLISHED:
+            return f"{where}: unknown key; write {PUBLISHED[path[0]]}: {json.dumps(problem['input'])} instead"
         nested = NESTED.get(path[0])
         remedy = f'did you mean "{nested}"?' if nested else did_you_mean(path[-1], model.model_fields)
         return f"{where}: unknown key; {remedy}"
@@ -99,7 +106,7 @@ def _explain(problem: dict[str, Any], layers: Sequence[Layer]) -> str:
 
 
 def _description(path: list[str]) -> str:
-    model = GenerationKwargs if path[0] == "generation_kwargs" and len(path) == 2 else TrainingParams
+    model = GROUPS.get(path[0], TrainingParams) if len(path) == 2 else TrainingParams
     field = model.model_fields.get(path[-1]) or TrainingParams.model_fields[path[0]]
     return field.description
 

@@ -17,7 +17,7 @@ from pydantic import (
 # How a run is made, not what: no part of a configuration's fingerprint.
 HOW = {"seed", "checkpoint_minutes"}
 # A parameter that came later is left out while it has its default, so that fingerprints of older results still match.
-LATER = {"checkpoint_minutes"}
+LATER = {"checkpoint_minutes", "initialization"}
 # And one that went stays in the fingerprint as it was in every result: tuning.json took its place.
 GONE = {"untuned": False}
 
@@ -33,6 +33,17 @@ class GenerationKwargs(_Strict):
     min_new_tokens: NonNegativeInt = Field(0, description="shortest answer, in tokens")
     repetition_penalty: PositiveFloat = Field(1.0, description="1.0 for none")
     no_repeat_ngram_size: NonNegativeInt = Field(0, description="0 for none")
+
+
+class Initialization(_Strict):
+    """What an adapter begins with, for the methods that make their beginning from data."""
+
+    rows: PositiveInt | None = Field(
+        None, description="training rows that CPT puts before the prompt, or that EVA, CorDA and LoRA-GA look at"
+    )
+    text: str | None = Field(
+        None, min_length=1, description="text whose keys and values a prefix (or Cartridge) begins with"
+    )
 
 
 class TrainingParams(_Strict):
@@ -80,6 +91,9 @@ class TrainingParams(_Strict):
     warmup_ratio: NonNegativeFloat = Field(0.1, le=1, description="share of the steps that warm up linearly")
     loss_on: Literal["target", "all"] = Field("target", description="tokens the loss counts: target, or prompt too")
     generation_kwargs: GenerationKwargs = Field(description="greedy decoding in evaluation")
+    initialization: Initialization | None = Field(
+        None, description="data that the adapter's beginning is made from: rows, or text"
+    )
     checkpoint_minutes: PositiveFloat | None = Field(
         None, description="minutes between two checkpoints, from which --resume goes on; null for none"
     )

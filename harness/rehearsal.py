@@ -9,16 +9,19 @@ from typing import Any
 from transformers import AutoConfig
 
 from harness.adapter import parameter_counts, wrap
-from harness.adapter_config import Adapter
+from harness.adapter_config import Adapter, sizes_of_method
+from harness.adapter_sizes import STEPS, adapt_field
 from harness.architecture import EMBEDDED, architecture, meta_model, shrunken_model
 from harness.errors import UserError
 from harness.experiment import Experiment
+from harness.initialization import kind_of
 from harness.overlay import Layer, build_params
 from harness.workloads import Workload
 
-STEPS = 3
 ROWS = 8
+LOOKED_AT = 64  # rows, by an initialization
 READ_FROM_MODEL = ("token_dim", "num_layers", "num_attention_heads")  # unless the config says them
+ON_CPU = {"PagedAdamW": "AdamW", "PagedAdamW8bit": "AdamW8bit", "PagedAdamW32bit": "AdamW"}
 
 
 def check_architecture(
@@ -28,7 +31,7 @@ def check_architecture(
 
     Returns:
         trainable and total parameters; None for the few methods that need real weights to begin with, which are tried
-        on the first layers of the architecture instead.
+        on the first layers of the architecture instead, and where the training rows decide how many they are.
 
     Raises:
         UserError: the config does not fit the model, or the model's architecture does not ship.
@@ -40,6 +43,8 @@ def check_architecture(
     if adapter is None:
         return parameter_counts(model)
     adapter.check_fits((name for name, _ in model.named_modules()), getattr(config, "vocab_size", None))
+    if kind_of(adapter.config) == "cpt":
+        return None  # as many as the tokens of its rows
     try:
         return parameter_counts(wrap(model, adapter, params, task_type, on_meta=True))
     except (UserError, RuntimeError) as error:
@@ -79,6 +84,11 @@ def rehearsal_of(experiment: Experiment) -> tuple[Experiment, list[str]]:
     bounds = {"rank": tiny.hidden_size // 4, "active_layers": tiny.num_hidden_layers}  # of GaLore, of LISA
     given = params.optimizer_kwargs
     shortened["optimizer_kwargs"] = {key: min(given[key], bounds[key]) for key in bounds if key in given}
+    if params.optimizer_type in ON_CPU:
+        shortened["optimizer_type"] = ON_CPU[params.optimizer_type]
+        shortened["optimizer_kwargs"] = params.optimizer_kwargs
+    if params.initialization is not None and params.initialization.rows is not None:
+        shortened["initialization"] = {"rows": min(params.initialization.rows, LOOKED_AT)}
     layers = [*experiment.layers, Layer("--rehearse", shortened)]
     rehearsed = build_params(layers)
     before, after = params.model_dump(), rehearsed.model_dump()
@@ -113,32 +123,13 @@ def adapt(values: dict[str, Any], real: Any, tiny: Any) -> tuple[dict[str, Any],
     Returns:
         the new content, and a line for each change.
     """
-    adapted = {
-        key: _adapt_field(key, value, real, tiny) for key, value in values.items() if key not in READ_FROM_MODEL
-    }
-    lines = [f"{key}: {values[key]!r} -> {value!r}" for key, value in adapted.items() if value != values[key]]
+    kept = {key: value for key, value in values.items() if key not in READ_FROM_MODEL}
+    method = values.get("peft_type")
+    defaults = sizes_of_method(method)  # a size that the file leaves to PEFT may not fit either
+    adapted = {key: adapt_field(key, value, real, tiny, method) for key, value in (defaults | kept).items()}
+    adapted = {key: value for key, value in adapted.items() if key in kept or value != defaults[key]}
+    lines = [f"{key}: {kept.get(key, defaults.get(key))!r} -> {value!r}" for key, value in adapted.items()
+             if value != kept.get(key, defaults.get(key))]  # fmt: skip
     left_out = [f"{key}: {values[key]!r} -> left to PEFT, which reads it from the model"
                 for key in READ_FROM_MODEL if values.get(key) is not None]  # fmt: skip
     return adapted, lines + left_out
-
-
-def _adapt_field(key: str, value: Any, real: Any, tiny: Any) -> Any:
-    if value is None:
-        return None
-    layers = tiny.num_hidden_layers
-    if key == "layers_to_transform":
-        indices = [value] if isinstance(value, int) else value
-        return sorted({index * layers // real.num_hidden_layers for index in indices})
-    if key == "layer_replication":
-        return [[0, layers]]
-    if key == "trainable_token_indices" and isinstance(value, list):
-        return sorted({index % tiny.vocab_size for index in value})
-    if key.endswith("block_size") and isinstance(value, int) and value > 0:
-        return max((size for size in range(2, value + 1) if tiny.hidden_size % size == 0), default=value)
-    if key in ("base_model_name_or_path", "tokenizer_name_or_path"):
-        return None if key == "base_model_name_or_path" else f"embedded/{tiny.model_type}"
-    if key == "total_step":
-        return STEPS
-    if key in ("tinit", "tfinal"):
-        return 0 if key == "tfinal" else min(value, 1)
-    return value

@@ -5,10 +5,11 @@ import subprocess
 import pytest
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 
-from harness import adapter_fit
-from harness.adapter_config import UNSUPPORTED_METHODS, Adapter, build_adapter_config
+from harness import adapter_fit, refusals
+from harness.adapter_config import Adapter, build_adapter_config
 from harness.errors import UserError
 from harness.experiment import ROOT, all_experiments, read_experiment
+from harness.params import Initialization
 
 PARAMS = read_experiment(ROOT / "method_comparison/MetaMathQA/experiments/lora/embedded-llama-rank8").params
 LORA = {"peft_type": "LORA", "target_modules": ["q_proj"]}
@@ -70,15 +71,17 @@ def test_a_zero_that_means_something_passes(values):
 CONFIG_CLASSES = {str(getattr(kind, "value", kind)): cls for kind, cls in PEFT_TYPE_TO_CONFIG_MAPPING.items()}
 
 
-@pytest.mark.parametrize("method", [name for name in CONFIG_CLASSES if name not in UNSUPPORTED_METHODS])
+@pytest.mark.parametrize("method", [name for name in CONFIG_CLASSES if name not in refusals.METHODS])
 def test_the_defaults_of_every_method_are_within_their_ranges(method):
     """Written out they are what a folder may say, but for what PEFT itself leaves at a value of another type."""
     config_class = CONFIG_CLASSES[method]
+    params = PARAMS.model_copy(update={"initialization": Initialization(rows=2)}) if method == "CPT" else PARAMS
     needed = {"num_virtual_tokens": 4} if "num_virtual_tokens" in config_class.__dataclass_fields__ else {}
+    needed |= {"task_type": "CAUSAL_LM"} if method == "CPT" else {}
     needed |= {"total_step": PARAMS.max_steps, "tinit": 1, "tfinal": 1} if method == "ADALORA" else {}
     for name, field in config_class.__dataclass_fields__.items():
         if field.init and isinstance(field.default, int | float) and name not in needed and name != "inference_mode":
-            build_adapter_config({"peft_type": method, **needed, name: field.default}, "file", PARAMS)
+            build_adapter_config({"peft_type": method, **needed, name: field.default}, "file", params)
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int4", "bfloat16"])
@@ -89,6 +92,21 @@ def test_dora_is_refused_on_int8_alone(dtype):
         return
     with pytest.raises(UserError, match="^file: use_dora: impossible on an int8 base, whose layers lose their scale"):
         build_adapter_config(values, "file", params)
+
+
+@pytest.mark.parametrize("key", ["kasa_config", "monteclora_config", "use_bdlora"])
+def test_what_a_quantized_base_would_silently_lose_is_refused(key):
+    values = LORA | {key: {"match_strict": False} if key == "use_bdlora" else {}}
+    build_adapter_config(values, "file", PARAMS)
+    with pytest.raises(UserError, match=f"^file: {key}: on an int4 base PEFT trains plain LoRA and says nothing"):
+        build_adapter_config(values, "file", PARAMS.model_copy(update={"dtype": "int4"}))
+
+
+def test_noise_that_is_drawn_again_is_refused():
+    checkpointed = PARAMS.model_copy(update={"gradient_checkpointing": True})
+    build_adapter_config(LORA, "file", checkpointed)
+    with pytest.raises(UserError, match="^file: monteclora_config: a pass that is computed again draws other noise"):
+        build_adapter_config(LORA | {"monteclora_config": {}}, "file", checkpointed)
 
 
 def test_an_adapter_is_built_and_tried_once(monkeypatch):

@@ -17,7 +17,7 @@ LAYERS = [
     {"overlay"},
     {"experiment"},
     {"arguments", "result"},
-    {"methods", "optim", "adapter_values", "adapter_fit", "adapter_config", "devices", "hub", "batches", "merging",
+    {"methods", "optim", "adapter_values", "adapter_fit", "adapter_config", "adapter_sizes", "catalogue", "initialization", "refusals", "devices", "hub", "batches", "merging",
      "precision", "optimizers", "architecture"},
     {"task", "models", "adapter", "scoring", "rouge", "checkpoint", "learner"},
     {"text", "measure"},

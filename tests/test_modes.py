@@ -49,8 +49,8 @@ def profile(experiment, output, *arguments):
     return Outcome(run.main(parse_arguments([str(experiment), *given])), output)
 
 
-@pytest.mark.parametrize("method", ["lora/llama-3.2-3B-rank32", "prompt_tuning", "prefixtuning", "ia3", "ln_tuning",
-                                    "full-finetuning"])  # fmt: skip
+@pytest.mark.parametrize("method", ["lora/llama-3.2-3B-rank32", "prompt_tuning/llama-3.2-3B-tokens100",
+                                    "prefixtuning/llama-3.2-3B-tokens100", "ia3", "ln_tuning", "full-finetuning"])  # fmt: skip
 def test_every_method_has_a_profile(method, scaled_down, tmp_path):
     (experiment,) = CONTENT.glob(f"MetaMathQA/experiments/{method}" + ("" if "/" in method else "/llama*"))
     outcome = profile(experiment, tmp_path)

@@ -80,6 +80,14 @@ def test_what_an_optimizer_refuses_is_told_before_anything_is_loaded(name, kwarg
         check_optimizer(params, anywhere)
 
 
+@pytest.mark.parametrize(
+    ("published", "line"), [("lora-fa", "LoraFA"), ("lora+", "LoraPlus"), ("riemannian", "Riemannian")]
+)
+def test_a_name_of_the_published_layout_is_told_with_the_line_to_write(published, line):
+    with pytest.raises(UserError, match=f'^test: optimizer_type: unknown \'.*\'; write "optimizer_type": "{line}"'):
+        check_optimizer(with_optimizer(published), anywhere)
+
+
 def test_memory_that_does_not_suffice_is_not_the_optimizers_refusal(lora_model, monkeypatch):
     def exhausted(*_, **__):
         raise torch.OutOfMemoryError("out of memory")

@@ -73,6 +73,13 @@ def test_layers_apply_in_order():
     ("values", "message"),
     [
         ({"bath_size": 4}, 'own: bath_size: unknown key; did you mean "batch_size"?'),
+        ({"use_gc": True}, 'own: use_gc: unknown key; write "gradient_checkpointing": true instead'),
+        ({"init_kv_cache_prefix": "a"}, 'own: init_kv_cache_prefix: unknown key; did you mean "initialization.text"?'),
+        ({"initialization": {"row": 4}}, 'own: initialization.row: unknown key; did you mean "rows"?'),
+        (
+            {"initialization": {"rows": 0}},
+            "own: initialization.rows: input should be greater than 0, got 0 (training rows",
+        ),
         ({"lr": 0.1}, 'own: lr: unknown key; did you mean "optimizer_kwargs.lr"?'),
         ({"generation_kwargs": {"top_k": 4}}, "own: generation_kwargs.top_k: unknown key; expected one of: "),
         ({"batch_size": "4"}, "own: batch_size: input should be a valid integer, got '4'"),

@@ -64,6 +64,26 @@ class Encoder:
         truncated = prompt_truncated or len(target_cut) < len(target)
         return Sample(prompt, target_cut + [self.tokenizer.eos_token_id], truncated)
 
+    def parts(self, row: Row) -> tuple[list[int], list[int]]:
+        """Tokens of one row, and the part of the whole that each is.
+
+        Returns:
+            token ids, and for each of them 1 (what the template says before the prompt), 2 (the prompt), 3 (what the
+            template says after it) or 4 (the target).
+        """
+        sample = self.encode(row)
+        offsets = self.tokenizer(self.prefix + row.prompt + self.suffix, return_offsets_mapping=True)["offset_mapping"]
+        end = len(self.prefix) + len(row.prompt)
+        kinds = [1 if stop <= len(self.prefix) else 2 if start < end else 3 for start, stop in offsets]
+        cut = len(kinds) - len(sample.prompt)  # off the end of the prompt, as encode_prompt does
+        inside = [place for place, kind in enumerate(kinds) if kind == 2][-cut:] if cut else []
+        kept = [kind for place, kind in enumerate(kinds) if place not in inside][-len(sample.prompt) :]
+        return sample.prompt + sample.target, kept + [4] * len(sample.target)
+
+    def tokens(self, text: str, least: int) -> list[int]:
+        """A text as tokens; `least` is for encoders that make them up."""
+        return list(self.tokenizer(text)["input_ids"])
+
     def encode_prompt(self, query: str, limit: int | None = None) -> tuple[list[int], bool]:
         """Tokens of a prompt in its template, at most `limit`, and whether it was cut.
 

@@ -49,6 +49,15 @@ class RandomEncoder:
         cut = (prompt, target) != (int(row.prompt), wanted)
         return Sample(ids[:prompt], [*ids[prompt:], self.tokenizer.eos_token_id], cut)
 
+    def parts(self, row: Row) -> tuple[list[int], list[int]]:
+        """Random tokens of a row, all of the prompt (2) or of the target (4)."""
+        sample = self.encode(row)
+        return sample.prompt + sample.target, [2] * len(sample.prompt) + [4] * len(sample.target)
+
+    def tokens(self, text: str, least: int) -> list[int]:
+        """As many tokens as are needed, whatever the text says."""
+        return [FIRST_TOKEN] * least
+
     def encode_prompt(self, query: str) -> tuple[list[int], bool]:
         """As many tokens as the text says, and that nothing was cut."""
         return [FIRST_TOKEN] * int(query), False

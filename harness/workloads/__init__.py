@@ -17,6 +17,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 from harness.batches import Batch
 from harness.errors import UserError, did_you_mean
+from harness.initialization import StartingData
 from harness.overlay import Origin
 from harness.params import TrainingParams
 from harness.result.schema import Inference, Lengths, TokenLoss
@@ -97,6 +98,10 @@ class Workload(ABC):
     @abstractmethod
     def loss(self, model: nn.Module, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Scalar, the mean over what the batch counts, with whatever terms the method adds."""
+
+    @abstractmethod
+    def data(self, rows: Sequence[Row], device: torch.device) -> StartingData:
+        """What initializations may ask for, of the training rows in the order of the run."""
 
     @abstractmethod
     def answer(self, model: nn.Module, rows: Sequence[Row], description: str) -> Answers:

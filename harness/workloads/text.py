@@ -9,9 +9,11 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, PretrainedConfig, PreTrainedModel
 
 from harness import models
+from harness.adapter import own_terms
 from harness.architecture import architecture
-from harness.batches import Batch
+from harness.batches import Batch, epoch_order
 from harness.errors import UserError
+from harness.initialization import StartingData
 from harness.measure.forgetting import held_out_texts, text_source, token_loss
 from harness.measure.inference import BATCH_ROWS, measure_inference
 from harness.overlay import Origin
@@ -78,7 +80,25 @@ class Text(Workload):
         )
 
     def loss(self, model: nn.Module, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        return model(**inputs, use_cache=False).loss
+        loss, terms = model(**inputs, use_cache=False).loss, own_terms(model)
+        return loss if isinstance(terms, float) else loss + terms
+
+    def data(self, rows: Sequence[Row], device: torch.device) -> StartingData:
+        order = epoch_order(len(rows), self.params.seed, 0)
+
+        def first(count: int) -> list[Row]:
+            if count > len(rows):
+                raise UserError(f"initialization.rows: expected at most the {len(rows)} rows to train on, got {count}")
+            return [rows[index] for index in order[:count]]
+
+        def batches(count: int, size: int) -> list[Batch]:
+            samples = [self.encode(row) for row in first(count)]
+            parts = [self.collate(samples[start : start + size]) for start in range(0, count, size)]
+            return [Batch(part.to(device), part.rows, part.counted, part.work) for part in parts]
+
+        return StartingData(
+            batches, lambda count: [self.encoder.parts(row) for row in first(count)], self.encoder.tokens, self.loss
+        )
 
     def answer(self, model: nn.Module, rows: Sequence[Row], description: str) -> Answers:
         generated = generate(model, self.encoder.tokenizer, self._prompts(rows), self.params, description)

@@ -10,8 +10,12 @@ from harness.experiment import ROOT, all_experiments, read_experiment
 from harness.text.encoding import Sample, collate
 
 CONTENT = ROOT / "method_comparison"
+STUDY = {"lora", "ia3", "ln_tuning", "lokr", "prompt_tuning", "prefixtuning", "full-finetuning"}
+STUDY |= {path.stem for path in (ROOT / "harness" / "methods").glob("*.py")}
 FOLDERS = [
-    folder for folder in all_experiments() if folder.parents[2].name == "CNNDM" and folder.name.startswith("t5-")
+    folder
+    for folder in all_experiments()
+    if folder.parents[2].name == "CNNDM" and folder.name.startswith("t5-") and folder.parent.name in STUDY
 ]
 # T5-large, where heads x d_kv is d_model; and prefix tuning on T5-3b, where it is not.
 TRIED = [
