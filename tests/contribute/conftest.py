@@ -1,0 +1,24 @@
+"""A checkout for each test, and a folder of it looked at in this process."""
+
+import pytest
+from trees import EMBEDDED, LORA, Tree
+
+from harness.contribute import copies
+from harness.contribute.experiments import review_experiment
+
+
+@pytest.fixture
+def tree(tmp_path):
+    copies._values_of.cache_clear()
+    return Tree(tmp_path / "checkout")
+
+
+@pytest.fixture
+def concerns(tree):
+    """Levels and messages of an embedded experiment with this content, looked at in this process."""
+
+    def look(adapter=LORA, params=EMBEDDED, name="lora/embedded-llama-k"):
+        review = review_experiment(tree.write(name, adapter, params))
+        return [f"{one.level}: {one.message}" for one in review.concerns]
+
+    return look
