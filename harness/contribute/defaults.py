@@ -18,6 +18,7 @@ from harness.files import named, read_json
 from harness.overlay import Layer, build_params
 from harness.result.store import write_atomically
 
+SAID_ANYWAY = ("peft_type", "task_type", "r")  # what people look for in the file
 WRITTEN_BY_PEFT = ("peft_version", "inference_mode", "auto_mapping")  # about the file, not about the method
 
 
@@ -36,7 +37,7 @@ def _default(field: dataclasses.Field) -> Any:
 def strip_adapter(values: dict[str, Any]) -> dict[str, Any]:
     """The same config without what PEFT would take anyway."""
     defaults = peft_defaults(values.get("peft_type"))
-    return {key: value for key, value in values.items() if key in ("peft_type", "task_type") or not (
+    return {key: value for key, value in values.items() if key in SAID_ANYWAY or not (
         key in defaults and (key in WRITTEN_BY_PEFT or (value == defaults[key] and type(value) is type(defaults[key])))
     )}  # fmt: skip
 
