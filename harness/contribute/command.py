@@ -87,10 +87,7 @@ def _import(arguments: argparse.Namespace, root: Path) -> int:
     for source in [*experiments, *results]:
         try:
             task = _task_of(source, arguments.task, root)
-            if source in experiments:
-                target, lines = import_experiment(source, task, root)
-            else:
-                target, lines = import_result(source, task, root), []
+            target, lines = (import_experiment if source in experiments else import_result)(source, task, root)
             print(f"{display_path(target)}: from {display_path(source)}", *lines, sep="\n  ")
         except UserError as found:
             if len(experiments) + len(results) == 1:

@@ -34,9 +34,18 @@ def test_a_folder_like_another(new, capsys):
 
 
 def test_parameters_and_nested_keys(new):
-    settings = ["--set", "training.optimizer_kwargs.lr=3e-4", "--set", "training.max_steps=5000", "--set", 'rank_pattern={"q_proj": 4}']
+    settings = [
+        "--set",
+        "training.optimizer_kwargs.lr=3e-4",
+        "--set",
+        "training.max_steps=5000",
+        "--set",
+        'rank_pattern={"q_proj": 4}',
+    ]
     folder = new("lora/llama-3.2-3B-rank32-lr3e-4", *LIKE, *settings, "--set", "use_dora=false")
-    assert json.loads((folder / "training_params.json").read_text()) == {"optimizer_kwargs": {"lr": 3e-4}}, "the rest are defaults"
+    assert json.loads((folder / "training_params.json").read_text()) == {"optimizer_kwargs": {"lr": 3e-4}}, (
+        "the rest are defaults"
+    )
     adapter = json.loads((folder / "adapter_config.json").read_text())
     assert adapter["rank_pattern"] == {"q_proj": 4}
     assert "use_dora" not in adapter
@@ -53,9 +62,18 @@ def test_a_preset_and_a_method_without_a_model(new):
     ("arguments", "said"),
     [
         (["lora/x", "--like", "lora/llama-3.2-3B-rank32", "--set", "rr=1"], "rr: unknown key of LORA"),
-        (["lora/x", "--like", "lora/llama-3.2-3B-rank32", "--set", "training.max_step=1"], 'did you mean "max_steps"?'),
-        (["lora/x", "--like", "lora/llama-3.2-3B-rank32", "--set", "training=1"], "--set: training: name a parameter after it"),
-        (["lora/x", "--like", "full-finetuning/llama-3.2-3B", "--set", "r=1"], "full fine-tuning has no adapter config"),
+        (
+            ["lora/x", "--like", "lora/llama-3.2-3B-rank32", "--set", "training.max_step=1"],
+            'did you mean "max_steps"?',
+        ),
+        (
+            ["lora/x", "--like", "lora/llama-3.2-3B-rank32", "--set", "training=1"],
+            "--set: training: name a parameter after it",
+        ),
+        (
+            ["lora/x", "--like", "full-finetuning/llama-3.2-3B", "--set", "r=1"],
+            "full fine-tuning has no adapter config",
+        ),
         (["lora/llama-3.2-3B-rank32", "--like", "lora/llama-3.2-3B-rank32"], "exists; choose another name"),
         (["lora/x", "--like", "lora/llama-3.2-3B-rank33"], "no such experiment folder; did you mean"),
         (["lora/x"], "--task: missing"),
@@ -75,23 +93,35 @@ def test_mistakes_write_nothing(arguments, said, tree):
 def test_what_save_pretrained_wrote_is_welcome_and_stripped(tree):
     folder = tree.folder("lora/llama-3.2-3B-saved")
     peft.LoraConfig(r=20, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM").save_pretrained(folder)
-    tree.write("lora/llama-3.2-3B-saved", params={"max_steps": 5000, "optimizer_kwargs": {"lr": 2e-4, "weight_decay": 0.1}})
+    tree.write(
+        "lora/llama-3.2-3B-saved", params={"max_steps": 5000, "optimizer_kwargs": {"lr": 2e-4, "weight_decay": 0.1}}
+    )
     before = read_experiment(folder).params
     assert len(fix(folder, tree.root)) == 2
     adapter = json.loads((folder / "adapter_config.json").read_text())
     assert adapter["target_modules"] in (["q_proj", "v_proj"], ["v_proj", "q_proj"])
-    assert {key: adapter[key] for key in adapter if key != "target_modules"} == {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": 20}
+    assert {key: adapter[key] for key in adapter if key != "target_modules"} == {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "r": 20,
+    }
     assert json.loads((folder / "training_params.json").read_text()) == {"optimizer_kwargs": {"lr": 2e-4}}
     assert read_experiment(folder).params == before
     assert fix(folder, tree.root) == []
 
 
 def test_a_trained_models_config_is_stripped_too():
-    assert strip_adapter({"peft_type": "LORA", "inference_mode": True, "peft_version": "0.1", "r_": 1}) == {"peft_type": "LORA", "r_": 1}
+    assert strip_adapter({"peft_type": "LORA", "inference_mode": True, "peft_version": "0.1", "r_": 1}) == {
+        "peft_type": "LORA",
+        "r_": 1,
+    }
 
 
 def test_nothing_is_stripped_under_a_result(tree):
-    folder = tree.write("lora/embedded-llama-rank8", params={"profile": "embedded", "max_steps": 160, "optimizer_kwargs": {"lr": 0.005}})
+    folder = tree.write(
+        "lora/embedded-llama-rank8",
+        params={"profile": "embedded", "max_steps": 160, "optimizer_kwargs": {"lr": 0.005}},
+    )
     result = tree.root / "results/MetaMathQA/cpu/lora--embedded-llama-rank8--seed0.json"
     result.parent.mkdir(parents=True)
     result.write_text("{}")

@@ -88,7 +88,10 @@ def test_what_is_no_result_has_no_place(tree, stored):
     (tree.root / "results" / "weights.bin").write_bytes(b"")
     (tree.root / "results" / "README.md").write_text("what these are")
     choice = choose([], None, tree.root)
-    only([one.message for one in review_results(choice.results, tree.root).concerns], "weights.bin: does not belong here")
+    only(
+        [one.message for one in review_results(choice.results, tree.root).concerns],
+        "weights.bin: does not belong here",
+    )
 
 
 WHY = "- `MetaMathQA/lora/llama-3.2-3B-rank32`: diverged at every rate above 1e-3"
