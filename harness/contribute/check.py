@@ -1,7 +1,5 @@
 """What is looked at, and in which order: the folders asked for, or what a branch changes, or everything."""
 
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +10,7 @@ from harness.contribute.contents import strays
 from harness.contribute.history import History, folders_of, read_history, review_history
 from harness.contribute.negative import review_negative
 from harness.contribute.places import locate
-from harness.contribute.spread import last_line, score_spread, smallest_experiment
+from harness.contribute.spread import run_on_cpu, score_spread, smallest_experiment
 from harness.contribute.stored import results_of, review_results
 from harness.experiment import CONTENT, all_experiments
 from harness.files import display_path
@@ -115,9 +113,8 @@ def _add_spread(review: Review, folder: Path, root: Path) -> None:
 
 
 def _add_rehearsal(review: Review, folder: Path, root: Path) -> None:
-    command = [sys.executable, "run.py", str(folder), "--rehearse", "--device", "cpu"]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    if done.returncode:
-        review.concerns.append(error(f"{display_path(folder)}: its rehearsal failed: {last_line(done.stderr)}"))
+    code, said, failed = run_on_cpu(folder, root, "--rehearse")
+    if code:
+        review.concerns.append(error(f"{display_path(folder)}: its rehearsal failed: {failed}"))
     else:
-        review.facts["rehearsal"] = last_line(done.stdout)
+        review.facts["rehearsal"] = said.partition(":")[0]

@@ -1,6 +1,7 @@
 """The command line of contribute.py."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -70,12 +71,21 @@ def _check(arguments: argparse.Namespace, root: Path) -> int:
 
     choice = choose(arguments.places, arguments.base, root)
     if arguments.fix:
-        from harness.contribute.defaults import fix
-
-        lines = [line for folder in choice.experiments for line in fix(folder, root)]
-        print(*lines, sep="\n", end="\n" if lines else "") if not arguments.json else None
+        _fix(choice.experiments, root)
     found = reviews(choice, arguments.rehearse, root)
     return print_json(found) if arguments.json else print_report(found, len(choice.experiments) > FEW)
+
+
+def _fix(folders: Sequence[Path], root: Path) -> None:
+    from harness.contribute.defaults import fix
+
+    for folder in folders:
+        try:
+            lines = fix(folder, root)
+        except UserError as found:  # what is wrong with the folder, the check says
+            lines = [f"not stripped of defaults: {found}"]
+        for line in lines:
+            print(line, file=sys.stderr)
 
 
 def _import(arguments: argparse.Namespace, root: Path) -> int:

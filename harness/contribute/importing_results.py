@@ -13,9 +13,11 @@ from harness.result.store import file_name, write_atomically
 PUBLISHED = Path("results") / "published"
 # What files of before July 2025 call it, by section.
 OLDER = {
-    "train_info": {f"cuda_{name}": f"accelerator_{name}" for name in ("memory_reserved_avg", "memory_max", "memory_reserved_99th")},
+    "train_info": {
+        f"cuda_memory_{name}": f"accelerator_memory_{name}" for name in ("reserved_avg", "max", "reserved_99th")
+    },
     "meta_info.system_info": {"gpu": "accelerator"},
-}  # fmt: skip
+}
 
 
 def import_result(source: Path, task: str, root: Path) -> tuple[Path, list[str]]:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from harness.contribute.concerns import Review, error
 from harness.experiment import CONTENT
-from harness.files import check_plain, named
+from harness.files import named
+from harness.result.files import read_bytes
 
 LINE = re.compile(r"- `(?P<task>[^`/]+)/(?P<method>[^`/]+)/(?P<name>[^`/]+)`: (?P<why>\S.{9,})")
 EXPECTED = "expected - `<Task>/<method>/<name>`: why, in one line of ten characters or more"
@@ -18,8 +19,7 @@ def review_negative(root: Path) -> Review | None:
         return None
     readme, lines, review = folder / "README.md", set(), Review(named(folder))
     with review.collecting(readme):
-        check_plain(readme)
-        for number, text in enumerate(readme.read_text(encoding="utf-8").splitlines(), 1):
+        for number, text in enumerate(read_bytes(readme).decode().splitlines(), 1):
             if text.startswith("- "):
                 lines.add(_entry(text, f"{named(readme)}: line {number}", root, review))
     for path in sorted(folder.glob("**/*.json")):

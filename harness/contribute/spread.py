@@ -1,6 +1,7 @@
 """Whether a task tells a trained model from an untrained one: a run of one of its embedded experiments."""
 
 import math
+import os
 import subprocess
 import sys
 import tempfile
@@ -10,6 +11,8 @@ from typing import Any
 from harness.contribute.concerns import Concern, error
 from harness.files import ROOT, display_path
 from harness.result.files import read_object
+
+SECONDS = 1800  # of a run on the embedded model, which takes one minute or two
 
 
 def smallest_experiment(task_folder: Path) -> Path | None:
@@ -28,10 +31,9 @@ def score_spread(folder: Path, root: Path = ROOT) -> tuple[dict[str, Any], list[
     """
     where, facts, concerns = display_path(folder), {}, []
     with tempfile.TemporaryDirectory() as output:
-        command = [sys.executable, "run.py", str(folder), "--device", "cpu", "--output", output]
-        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-        if done.returncode:
-            return facts, [error(f"{where}: its run failed: {last_line(done.stderr)}")]
+        code, _, words = run_on_cpu(folder, root, "--output", output)
+        if code:
+            return facts, [error(f"{where}: its run failed: {words}")]
         for path in sorted(Path(output, "results").glob("*/*/*.json")):
             result = read_object(path)
             task, quality = result["task"], result["quality"]
@@ -51,6 +53,18 @@ def _too_narrow(where: str, task: dict[str, Any], quality: dict[str, Any]) -> li
     rows = f"{task['test_rows']} test rows"
     return [error(f"{where}{part}: untrained {before:.3f}, trained {after:.3f}: of {rows} that could be chance; make "
                   "more of them, or a task that this model can learn")]  # fmt: skip
+
+
+def run_on_cpu(folder: Path, root: Path, *arguments: str) -> tuple[int, str, str]:
+    """Runs run.py without the hub: its exit code, and the last lines of standard output and error."""
+    command = [sys.executable, "run.py", str(folder), "--device", "cpu", *arguments]
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+    try:
+        done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False,
+                              timeout=SECONDS)  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return 1, "", f"it takes more than {SECONDS} s"
+    return done.returncode, last_line(done.stdout), last_line(done.stderr)
 
 
 def last_line(text: str) -> str:
