@@ -38,7 +38,7 @@ def _write(folder, adapter=None, params=None):
 def _linked(folder):
     _write(folder)
     (folder / "adapter_config.json").unlink()
-    (folder / "adapter_config.json").symlink_to(folder / "../../../../../outside/adapter_config.json")
+    (folder / "adapter_config.json").symlink_to(folder.parents[5] / "outside" / "adapter_config.json")
 
 
 def _pipe(folder):
@@ -76,7 +76,7 @@ HOSTILE = {
     "cache file": _adapter(init_lora_weights="corda", corda_config={"cache_file": "/srv/secret.bin", "covariance_file": "x.bin"}),
     "another cache file": _adapter(init_lora_weights="lora_ga", lora_ga_config={"cache_file": "x.pt"}),
     "absolute path": _adapter(init_lora_weights="/srv/secret.bin"),
-    "path upward": _adapter(init_lora_weights="../../../../../outside/adapter_model.bin"),
+    "path upward": _adapter(init_lora_weights="../../../../../../outside/adapter_model.bin"),
     "path as base model": _params(model_id="../outside"),
     "absolute base model": _params(model_id="/srv/secret.bin"),
     "foreign base model": _adapter(base_model_name_or_path="somebody/else"),

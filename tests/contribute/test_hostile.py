@@ -1,7 +1,9 @@
 """A folder of somebody who means harm costs one error: nothing that it names is imported, read or run."""
 
+import os
 import pickle
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +18,6 @@ from harness.contribute import bounded
 from harness.contribute.check import choose
 from harness.contribute.contents import strays
 from harness.contribute.experiments import review_experiment
-from harness.experiment import ROOT
 
 NAME = "lora/embedded-llama-k"
 # Tensors of dozens of GB, asked for by a method that needs real weights to begin with.
@@ -90,41 +91,28 @@ STRACE = ["strace", "-f", "-e", "trace=open,openat,openat2,execve,connect", "-o"
 
 
 @pytest.mark.slow
-def test_no_file_is_read_outside_of_checkout_environment_and_system(cage, tmp_path):
-    if subprocess.run(["which", "strace"], capture_output=True).returncode:
-        pytest.skip("strace is not installed")
-    task = ROOT / "method_comparison" / "MetaMathQA" / "experiments" / "lora"
-    folders = []
-    try:
-        for number, kind in enumerate(HOSTILE):
-            folder = task / f"hostile-{number}"
-            folder.mkdir()
-            folders.append(folder)
-            HOSTILE[kind](folder)
-        log = tmp_path / "strace.log"
-        done = subprocess.run([*STRACE, str(log), sys.executable, "contribute.py", "check", *map(str, folders)], cwd=ROOT,
-                              capture_output=True, text=True)  # fmt: skip
-    finally:
-        for folder in folders:
-            subprocess.run(["rm", "-r", str(folder)], check=True)
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_no_file_is_read_outside_of_checkout_environment_and_system(copied, tmp_path):
+    outside, folders = prepare(copied), []
+    for number, kind in enumerate(HOSTILE):
+        folders.append(copied / f"method_comparison/MetaMathQA/experiments/lora/hostile-{number}")
+        folders[-1].mkdir()
+        HOSTILE[kind](folders[-1])
+    log = tmp_path / "strace.log"
+    command = [*STRACE, str(log), sys.executable, "contribute.py", "check", *map(str, folders)]
+    environment = os.environ | {"PYTHONPATH": str(outside)}  # evil could be imported
+    done = subprocess.run(command, cwd=copied, env=environment, capture_output=True, text=True)
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stdout + done.stderr
-    opened = re.findall(r'open(?:at2?)?\((?:AT_FDCWD, )?"([^"]*)"[^\n]*= \d', log.read_text(errors="replace"))
+    assert done.stdout.count("  ERROR ") >= len(HOSTILE)
+    assert not has_sung(copied)
+    written = log.read_text(errors="replace")
+    opened = re.findall(r'open(?:at2?)?\((?:AT_FDCWD, )?"([^"]*)"[^\n]*= \d', written)
     assert len(opened) > 1000
-    allowed = (
-        str(ROOT),
-        sys.prefix,
-        sys.base_prefix,
-        "/usr",
-        "/lib",
-        "/etc/ld.so",
-        "/etc/localtime",
-        "/proc",
-        "/sys",
-        "/dev",
-        "/tmp",
-    )
-    foreign = {path for path in opened if path.startswith("/") and not path.startswith(allowed)}
-    assert foreign == set()
-    assert not [path for path in opened if "outside" in path or "secret" in path or path.endswith(".bin")]
-    assert "sin_port=htons(443)" not in log.read_text(errors="replace"), "the hub is not asked"
+    system = ("/usr", "/lib", "/etc", "/proc", "/sys", "/dev")
+    allowed = (str(copied), sys.prefix, sys.base_prefix, *system)
+    # Python lists every folder of its path; what lies in this one stays closed.
+    foreign = {path for path in opened if path.startswith("/") and not path.startswith(allowed)} - {str(outside)}
+    assert {path for path in foreign if not path.startswith("/tmp/") or path.startswith(str(tmp_path))} == set()
+    assert not [path for path in opened if path.startswith(("/srv", f"{outside}/")) or path.endswith(".bin")]
+    assert "htons(443)" not in written, "the hub is not asked"
