@@ -14,7 +14,7 @@ from harness.parent import VARIABLE
 
 SECONDS = 120  # for one folder; the first of a process also waits for the imports
 STARTING = 300
-# Nothing is asked of the hub, and one thread is enough for shapes.
+# Nothing is asked of the hub, and one thread is enough for shapes and small models: more would wait for one another.
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "HF_DATASETS_OFFLINE": "1",

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from harness.contribute.bounded import ENVIRONMENT
 from harness.contribute.concerns import Concern, error
 from harness.files import ROOT, display_path
 from harness.result.files import read_object
@@ -58,7 +59,7 @@ def _too_narrow(where: str, task: dict[str, Any], quality: dict[str, Any]) -> li
 def run_on_cpu(folder: Path, root: Path, *arguments: str) -> tuple[int, str, str]:
     """Runs run.py without the hub: its exit code, and the last lines of standard output and error."""
     command = [sys.executable, "run.py", str(folder), "--device", "cpu", *arguments]
-    environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+    environment = os.environ | ENVIRONMENT
     try:
         done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False,
                               timeout=SECONDS)  # fmt: skip
