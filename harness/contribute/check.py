@@ -99,8 +99,8 @@ def reviews(choice: Selection, rehearse: bool, root: Path) -> Iterator[Review]:
                 _add_rehearsal(review, folder, root)
             yield review
     if choice.tree:
-        yield Review("the tree", concerns=list(strays(root)))
-        yield from filter(None, [review_negative(root)])
+        beside = [Review(f"beside experiments in {CONTENT}", concerns=list(strays(root))), review_negative(root)]
+        yield from (review for review in beside if review.concerns)
     if choice.results:
         yield review_results(choice.results, root)
 

@@ -12,12 +12,12 @@ LINE = re.compile(r"- `(?P<task>[^`/]+)/(?P<method>[^`/]+)/(?P<name>[^`/]+)`: (?
 EXPECTED = "expected - `<Task>/<method>/<name>`: why, in one line of ten characters or more"
 
 
-def review_negative(root: Path) -> Review | None:
-    """Whether every line names an experiment and every file has its line; None where there is no such folder."""
+def review_negative(root: Path) -> Review:
+    """Whether every line names an experiment and every file has its line."""
     folder = root / "results" / "negative"
-    if not folder.is_dir():
-        return None
     readme, lines, review = folder / "README.md", set(), Review(named(folder))
+    if not folder.is_dir():
+        return review
     with review.collecting(readme):
         for number, text in enumerate(read_bytes(readme).decode().splitlines(), 1):
             if text.startswith("- "):
