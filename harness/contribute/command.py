@@ -1,6 +1,7 @@
 """The command line of contribute.py."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -113,7 +114,7 @@ def published(path: Path) -> tuple[list[Path], list[Path]]:
     Raises:
         UserError: it holds neither.
     """
-    if not path.exists():
+    if not os.path.exists(path):  # False for an impossible name too
         raise UserError(f"{path}: no such file or folder")
     inside = [path, *path.rglob("*")] if path.is_dir() else [path]
     folders = [one for one in inside if one.is_dir() and one.resolve().parent.parent.name == "experiments"]

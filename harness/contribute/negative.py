@@ -23,8 +23,8 @@ def review_negative(root: Path) -> Review:
             if text.startswith("- "):
                 lines.add(_entry(text, f"{named(readme)}: line {number}", root, review))
     for path in sorted(folder.glob("**/*.json")):
-        task, *_, stem = path.relative_to(folder).with_suffix("").parts
-        if (task, *stem.split("--")[:2]) not in lines:
+        task = path.relative_to(folder).parts[0]
+        if (task, *path.stem.split("--")[:2]) not in lines:
             review.concerns.append(error(f"{named(path)}: no line in {named(readme)} says why; {EXPECTED}"))
     review.facts["lines"] = len(lines)
     return review

@@ -149,6 +149,8 @@ def test_neither_folders_nor_results(tmp_path, take):
         take(tmp_path / "empty")
     with pytest.raises(UserError, match="no such file or folder"):
         take(tmp_path / "never")
+    with pytest.raises(UserError, match="no such file or folder"):
+        take(tmp_path / ("x" * 300))
 
 
 def older(values):

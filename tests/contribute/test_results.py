@@ -117,8 +117,9 @@ def test_a_line_of_why(text, said, tree):
         only(found, said)
 
 
-def test_a_failed_run_without_a_line(tree):
-    target = tree.root / "results/negative/MetaMathQA/cpu" / NAME
+@pytest.mark.parametrize("place", ["MetaMathQA/cpu", ""])
+def test_a_failed_run_without_a_line(place, tree):
+    target = tree.root / "results/negative" / place / NAME
     target.parent.mkdir(parents=True)
     shutil.copy(SOURCE, target)
     (tree.root / "results/negative/README.md").write_text(f"{WHY}\n")
