@@ -2,6 +2,7 @@
 
 python app.py
 python app.py --results results --results ../elsewhere/results --port 8000
+python app.py --static site/index.html
 """
 
 import argparse
@@ -29,8 +30,15 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="folder or file of results, searched recursively (default: the checkout's results/); repeatable",
     )
     parser.add_argument("--task", help="task of result files that do not name theirs (default: their folder's name)")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine)")
+    parser.add_argument(
+        "--host",
+        default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"),
+        help="address to listen on (default: GRADIO_SERVER_NAME, which Spaces set, else 127.0.0.1, this machine)",
+    )
     parser.add_argument("--port", type=int, default=7860, help="port to listen on (default: 7860)")
+    parser.add_argument(
+        "--static", type=Path, metavar="OUT", help="write one page that needs no server to this file or folder instead"
+    )
     return parser.parse_args(argv)
 
 
@@ -47,18 +55,25 @@ def start(argv: Sequence[str] | None) -> None:
             raise UserError(f"--results {path}: no such file or folder; expected one that holds *.json results")
     if not 0 < arguments.port < 65536:
         raise UserError(f"--port {arguments.port}: expected a number from 1 to 65535")
-    # Read by the framework while it is imported, which is why the import stands here.
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     try:
-        from harness.dashboard.build import build
-        from harness.dashboard.theme import launch_settings
+        if arguments.static:  # needs no Gradio, which takes seconds to import
+            from harness.dashboard.static import write_page
+        else:
+            from harness.dashboard.page import Dashboard
+            from harness.dashboard.server import serve
     except ModuleNotFoundError as error:
         raise UserError(f"{error.name} is not installed; pip install -r requirements-app.txt") from None
-    page = build(paths, arguments.task)
     try:
-        page.launch(server_name=arguments.host, server_port=arguments.port, **launch_settings())
+        if arguments.static:
+            print(write_page(paths, arguments.task, arguments.static))
+        else:
+            serve(Dashboard(paths, arguments.task), arguments.host, arguments.port)
     except OSError as error:
-        raise UserError(f"--host {arguments.host} --port {arguments.port}: {error}; try another --port") from None
+        where = (
+            f"--static {arguments.static}" if arguments.static else f"--host {arguments.host} --port {arguments.port}"
+        )
+        remedy = "give a file or folder that can be written" if arguments.static else "try another --port"
+        raise UserError(f"{where}: {error}; {remedy}") from None
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from harness.errors import UserError, run_command
 from harness.experiment import ROOT
 from harness.result.compare import find_results, parse_experiment, report
+from harness.result.provenance import committed
 from harness.result.read import read_results
 from harness.result.uncertainty import CONFIDENCE
 
@@ -32,6 +33,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="folder of results, searched recursively "
         "(default: the checkout's results/); repeatable, of a run found twice the newest counts",
     )
+    parser.add_argument("--committed", action="store_true", help="only the checkout's results that git tracks")
     parser.add_argument(
         "--confidence", type=float, default=CONFIDENCE, help="of intervals and verdict (default: 0.95)"
     )
@@ -57,7 +59,9 @@ def start(argv: Sequence[str] | None) -> None:
     for folder in folders:
         if not folder.is_dir():
             raise UserError(f"--results {folder}: no such folder; expected one that holds <Task>/<hardware>/*.json")
-    found = read_results(folders)
+    if arguments.committed and arguments.results:
+        raise UserError("--committed: is of the checkout's results; leave out --results")
+    found = read_results(committed(ROOT, "results") if arguments.committed else folders)
     for side in (a, b):
         find_results(side, found, folders, tasks[0] if tasks else None, arguments.subset)
     a.notes[:0] = map(str, found.skipped)

@@ -1,7 +1,9 @@
 """What is said to the person at the terminal: the one exception whose message is for them, and its remedies."""
 
 import difflib
+import os
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -66,7 +68,8 @@ def blame(where: str, file: Path) -> Iterator[None]:
 
 
 def run_command(start: Callable[[Any], int | None], arguments: Any = None) -> int:
-    """Runs a command line and returns its exit code: 2 after one line about what the user can put right.
+    """Runs a command line and returns its exit code: 2 after one line about what the user can put right, 141 where
+    nobody reads its output any more.
 
     Args:
         start: does what the arguments ask for; returns the exit code, or nothing where that is 0.
@@ -77,3 +80,6 @@ def run_command(start: Callable[[Any], int | None], arguments: Any = None) -> in
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever reads, such as head, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE

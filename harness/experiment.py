@@ -53,7 +53,7 @@ def find_experiment(text: str, root: Path = ROOT) -> Path:
     given = Path(os.path.expanduser(text))  # leaves the ~ of an unknown user as it is
     tasks = sorted(path for path in (root / CONTENT).iterdir() if path.is_dir())
     candidates = [given] if given.is_absolute() else [Path.cwd() / given, root / given]
-    candidates += [] if given.is_absolute() else [task / given for task in tasks]
+    candidates += [] if given.is_absolute() else [root / CONTENT / given, *(task / given for task in tasks)]
     found = sorted({path.resolve() for path in candidates if os.path.isdir(path)})  # False for an impossible name too
     if not found:
         raise UserError(f"{text}: no such experiment folder; {_nearest(text, root)}")
@@ -105,7 +105,7 @@ def read_experiment(
             raise UserError(f'{display_path(folder)}: "--" is not allowed in the name of a {kind}; rename the folder')
     layers = parameter_layers(folder)
     if overrides:
-        layers.append(Layer("command line --set", overrides))
+        layers.append(Layer("command line", overrides))
     if seed is not None:
         layers.append(Layer("command line --seed", {"seed": seed}))
     if checkpoint_minutes is not None:

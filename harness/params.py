@@ -115,7 +115,7 @@ class TrainingParams(_Strict):
     def _has_learning_rate(cls, value: dict[str, Any]) -> dict[str, Any]:
         rate = value.get("lr")
         if isinstance(rate, bool) or not isinstance(rate, int | float) or rate <= 0:
-            raise ValueError(f'expected "lr" with a positive number, got {rate!r}')
+            raise ValueError('expected "lr" with a positive number')
         return value
 
     @model_validator(mode="after")

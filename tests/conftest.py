@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from harness.arguments import parse_arguments
 from harness.experiment import ROOT, find_experiment
@@ -19,6 +20,8 @@ FAST = ["--set", "max_steps=4", "--set", "eval_steps=4", "--set", "batch_size=4"
         "--set", "generation_kwargs.max_new_tokens=4"]  # fmt: skip
 
 
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")  # how long an example takes says how busy the machine is
 os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start, since tests run side by side
 
 

@@ -92,7 +92,14 @@ def test_pages_and_suites_stand_beside(module):
 
 
 def test_every_module_has_a_layer():
-    tools = {"harness", "table", "compare", "profiles", "embedded"}  # command lines, and what only data.py files need
+    tools = {
+        "harness",
+        "table",
+        "compare",
+        "quoted",
+        "profiles",
+        "embedded",
+    }  # command lines, and what only data.py files need
     assert {part(name) for name in modules()} - LEVEL.keys() - BESIDE.keys() <= tools
 
 

@@ -150,24 +150,24 @@ def test_two_dashes_in_a_name(write_experiment, run_main, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--set", "bath_size=3"], 'command line --set: bath_size: unknown key; did you mean "batch_size"?'),
+        (["--set", "bath_size=3"], 'command line: bath_size: unknown key; did you mean "batch_size"?'),
         (["--device", "cuda:99"], "--device: cuda:99 cannot be used here"),
         (["--device", "gpu"], "--device: gpu cannot be used here"),
         (["--device", "meta"], "--device: meta cannot be used here: expected cpu"),
-        (["--set", "profile=embedded"], "command line --set: profile: only an experiment's own training_params.json"),
+        (["--set", "profile=embedded"], "command line: profile: only an experiment's own training_params.json"),
         (
             ["--set", "optimizer_type=adamw", "--set", "optimizer_kwargs.lr=1"],
-            "command line --set: optimizer_type: unknown 'adamw'; did you mean \"AdamW\"?",
+            "command line: optimizer_type: unknown 'adamw'; did you mean \"AdamW\"?",
         ),
         (
             ["--set", "optimizer_kwargs.momentum=1"],
-            "command line --set: optimizer_kwargs.momentum: unknown argument of AdamW",
+            "command line: optimizer_kwargs.momentum: unknown argument of AdamW",
         ),
         (
             ["--set", "optimizer_kwargs.eps=-1"],
-            "command line --set: optimizer_kwargs: AdamW refuses them: Invalid epsilon",
+            "command line: optimizer_kwargs: AdamW refuses them: Invalid epsilon",
         ),
-        (["--set", "model_id=embedded/lama"], "command line --set: model_id: unknown 'embedded/lama'"),
+        (["--set", "model_id=embedded/lama"], "command line: model_id: unknown 'embedded/lama'"),
         (["--output", "~nobody2/x"], "--output: ~nobody2/x: there is no such user"),
         (["--output", str(ROOT / "run.py")], "run.py: cannot be written to (Not a directory)"),
     ],

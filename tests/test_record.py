@@ -110,4 +110,4 @@ def test_a_result_that_somebody_else_wrote_meanwhile_is_kept(run_main, write_exp
 
 def test_an_attention_kernel_that_is_not_installed_is_one_line(run_main, capsys):
     assert run_main(LORA, "--set", "attn_implementation=flash_attention_2").code == 2
-    assert "command line --set: attn_implementation: flash_attention_2 cannot be used here" in capsys.readouterr().err
+    assert "command line: attn_implementation: flash_attention_2 cannot be used here" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Differences and ratios of measured figures with their 95 % intervals, and verdicts by a margin."""
+"""Differences, ratios, spreads and correlations of measured figures, with 95 % intervals and what they decide."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Literal
 
 from scipy import stats
 
-from harness.result.uncertainty import CONFIDENCE, Comparison, compare_means
+from harness.result.uncertainty import CONFIDENCE, compare_means
 
 Verdict = Literal["holds", "does not hold", "mixed", "undecided", "not measured"]
 VERDICTS: tuple[Verdict, ...] = ("holds", "does not hold", "mixed", "undecided", "not measured")
@@ -15,42 +15,39 @@ VERDICTS: tuple[Verdict, ...] = ("holds", "does not hold", "mixed", "undecided",
 
 @dataclass(frozen=True)
 class Estimate:
-    """A difference or a ratio with its 95 % interval; without bounds nothing was tested, and `how` says why."""
+    """A figure with its 95 % interval; without bounds nothing was tested, and `how` says why."""
 
     value: float
     low: float | None
     high: float | None
     how: str
 
-    def above(self, limit: float) -> Verdict:
-        """Whether it lies above the limit: decided only where the whole interval lies on one side."""
+    def beside(self, side: Literal["above", "below"], limit: float) -> Verdict:
+        """Whether it lies on that side of the limit: decided only where the whole interval lies on one side."""
         if self.low is None or self.high is None:
             return "undecided"
-        if self.low > limit:
-            return "holds"
-        return "does not hold" if self.high < limit else "undecided"
+        above, below = self.low > limit, self.high < limit
+        if not above and not below:
+            return "undecided"
+        return "holds" if above == (side == "above") else "does not hold"
 
-    def below(self, limit: float) -> Verdict:
-        """Whether it lies below the limit, likewise."""
-        return Estimate(-self.value, _negative(self.high), _negative(self.low), self.how).above(-limit)
-
-    def in_points(self) -> str:
-        """Of a difference of scores: '-1.2 points, 95 % interval -3.0 to +0.6; …'."""
-        bounds = "" if self.low is None else f", 95 % interval {100 * self.low:+.1f} to {100 * self.high:+.1f}"
-        return f"{100 * self.value:+.1f} points{bounds}; {self.how}"
-
-    def as_ratio(self) -> str:
-        """Of a ratio: '1.03 times, 95 % interval 0.98 to 1.08; …'."""
-        bounds = "" if self.low is None else f", 95 % interval {_ratio(self.low)} to {_ratio(self.high)}"
-        return f"{_ratio(self.value)} times{bounds}; {self.how}"
-
-
-def _negative(value: float | None) -> float | None:
-    return None if value is None else -value
+    def text(self, unit: Literal["points", "nats", "times", "plain"]) -> str:
+        """'-1.2 points, 95 % interval -3.0 to +0.6; …'."""
+        write, name = _WRITERS[unit]
+        bounds = "" if self.low is None else f", 95 % interval {write(self.low)} to {write(self.high)}"
+        return f"{write(self.value)}{name}{bounds}; {self.how}"
 
 
 def _ratio(value: float) -> str:
     return f"{value:.2f}" if 0.1 <= value < 1000 else f"{value:.2g}"
+
+
+_WRITERS = {
+    "points": (lambda value: f"{100 * value:+.1f}", " points"),
+    "nats": ("{:+.3f}".format, " nats per token"),
+    "times": (_ratio, " times"),
+    "plain": ("{:+.2f}".format, ""),
+}
 
 
 def difference(a: Sequence[float], b: Sequence[float]) -> Estimate:
@@ -58,7 +55,7 @@ def difference(a: Sequence[float], b: Sequence[float]) -> Estimate:
     found = compare_means(a, b)
     if found.p_value is None:
         return Estimate(found.difference, None, None, found.reason)
-    return Estimate(found.difference, found.low, found.high, f"Welch over {counts(found, 'seeds')}")
+    return Estimate(found.difference, found.low, found.high, f"Welch over {len(a)} and {len(b)} seeds")
 
 
 def ratio(a: Sequence[float], b: Sequence[float], unit: str = "seeds") -> Estimate:
@@ -67,29 +64,19 @@ def ratio(a: Sequence[float], b: Sequence[float], unit: str = "seeds") -> Estima
     Where neither one's runs differ (an allocator counts the same bytes every time), the ratio is exact.
     """
     found = compare_means(*([math.log(value) for value in values] for values in (a, b)))
-    value = math.exp(found.difference)
+    value, counts = math.exp(found.difference), f"{len(a)} and {len(b)}"
     if min(len(a), len(b)) < 2:
-        return Estimate(value, None, None, f"{counts(found, 'runs')}: one run tells nothing about its spread")
+        return Estimate(value, None, None, f"{counts} runs: one run tells nothing about its spread")
     if found.p_value is None or found.low == found.high:
-        return Estimate(value, value, value, f"the same in all of {counts(found, 'runs')}")
+        return Estimate(value, value, value, f"the same in all of {counts} runs")
     low, high = math.exp(found.low), math.exp(found.high)
-    return Estimate(value, low, high, f"Welch on logarithms over {counts(found, unit)}")
+    return Estimate(value, low, high, f"Welch on logarithms over {counts} {unit}")
 
 
 def ratio_to_one(values: Sequence[float]) -> Estimate:
     """Geometric mean of ratios, with Student's interval of the logarithms: Welch's against a constant."""
-    estimate = ratio(values, (1.0, 1.0))
-    return Estimate(estimate.value, estimate.low, estimate.high, f"Student's t on logarithms over {runs_of(values)}")
-
-
-def runs_of(values: Sequence[float]) -> str:
-    """'3 runs'."""
-    return "1 run" if len(values) == 1 else f"{len(values)} runs"
-
-
-def counts(found: Comparison, unit: str) -> str:
-    """'3 and 5 seeds'."""
-    return f"{found.n[0]} and {found.n[1]} {unit}"
+    found, runs = ratio(values, (1.0, 1.0)), "1 run" if len(values) == 1 else f"{len(values)} runs"
+    return Estimate(found.value, found.low, found.high, f"Student's t on logarithms over {runs}")
 
 
 def pooled_deviation(samples: Sequence[Sequence[float]]) -> tuple[float, int]:

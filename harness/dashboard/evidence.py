@@ -1,86 +1,72 @@
-"""What the Choose and Findings pages reason from: groups of comparable runs.
+"""What Choose and Findings reason from: groups of runs whose costs are comparable, and so their scores.
 
-Their costs are comparable, and so their scores (harness/result/comparable.py). Nothing is compared across groups.
-Runs with random weights (profiles) measure no quality and are groups of their own.
+Nothing is compared across groups. Runs with random weights (profiles) measure no quality and are groups of their own.
 """
 
 import functools
 import math
 import statistics
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-import numpy
 import pandas
 
-from harness.dashboard.estimates import Estimate, counts
+from harness.dashboard.estimates import Estimate
+from harness.dashboard.methods import plain
 from harness.result.comparable import FOREIGN
-from harness.result.uncertainty import CONFIDENCE, compare_items, compare_seeds, p_text, pair_seeds
+from harness.result.compare import compare_runs
+from harness.result.uncertainty import p_text
+
+FULL = "full-finetuning"
 
 
 @dataclass(frozen=True)
 class Group:
-    """Comparable, successful runs: `name` as in the column cost_group, `runs` of the frame of runs, never empty."""
+    """Comparable, successful runs: `name` as in the column cost_group, `runs` of the frame of runs."""
 
     name: str
     runs: pandas.DataFrame
 
-    @property
-    def profile(self) -> bool:
-        """Random weights: memory and speed only."""
-        return bool(self.runs["profile"].iloc[0])
+    @functools.cached_property
+    def by_experiment(self) -> dict[str, list[dict[str, Any]]]:
+        """The runs of each experiment, in the order of the seeds."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for run in self.runs.sort_values(["experiment", "seed"], kind="stable").to_dict("records"):
+            found.setdefault(run["experiment"], []).append(run)
+        return found
 
-    @property
-    def higher_is_better(self) -> bool:
-        """Of the task's score."""
-        return bool(self.runs["higher_is_better"].iloc[0])
-
-    @property
-    def label(self) -> str:
-        """For people; `group_label` says how."""
-        return group_label(self.runs.iloc[0])
+    def select(self, *methods: str) -> list[str]:
+        """Its experiments of these methods, given as folder names or PEFT types in any spelling."""
+        wanted = {plain(method) for method in methods}
+        return sorted(name for name, kinds in self._kinds.items() if kinds & wanted)
 
     @functools.cached_property
-    def _places(self) -> dict[str, numpy.ndarray]:
-        """Where each experiment's rows are, in the order of the seeds."""
-        order = numpy.argsort(self.runs["seed"].to_numpy(), kind="stable")
-        names = self.runs["experiment"].to_numpy(dtype=object)[order]
-        places: dict[str, list[int]] = {}
-        for place, name in zip(order, names, strict=True):
-            places.setdefault(name, []).append(place)
-        return {name: numpy.array(places[name]) for name in sorted(places)}
+    def _kinds(self) -> dict[str, set[str]]:
+        """Of each experiment its method's folder and its PEFT type, without their spelling."""
+        return {name: {plain(run[key]) for run in runs for key in ("method", "peft_type")}
+                for name, runs in self.by_experiment.items()}  # fmt: skip
 
-    @property
-    def experiments(self) -> tuple[str, ...]:
-        """Names of its experiments, sorted."""
-        return tuple(self._places)
-
-    def select(self, *methods: str) -> tuple[str, ...]:
-        """Its experiments of these methods, given as folder names or PEFT types in any spelling."""
-        return tuple(sorted(self.runs.loc[is_method(self.runs, *methods), "experiment"].unique()))
-
+    @functools.cached_property
     def timed(self) -> "Group":
         """Without runs that shared their GPU with another process: their times are not theirs. May have no runs."""
-        return Group(self.name, self.runs[~self.runs["shared_device"]])
-
-    def items(self, experiment: str) -> list[tuple[float, numpy.ndarray | None]]:
-        """Seed and item scores of each run."""
-        places = self._places.get(experiment, [])
-        return list(zip(*(self.runs[key].to_numpy()[places] for key in ("seed", "item_scores")), strict=True))
+        shared = self.runs["shared_device"]
+        return Group(self.name, self.runs[~shared]) if shared.any() else self
 
     def values(self, experiment: str, key: str) -> list[float]:
         """One figure for each run that has it."""
-        found = self.runs[key].to_numpy()[self._places.get(experiment, [])]
-        return [float(value) for value in found if not math.isnan(value)]
-
-    def mean(self, experiment: str, key: str) -> float | None:
-        """Over its runs; None where none has the figure."""
-        values = self.values(experiment, key)
-        return sum(values) / len(values) if values else None
+        return [run[key] for run in self.by_experiment.get(experiment, []) if not math.isnan(run[key])]
 
     def median(self, experiment: str, key: str) -> float | None:
         """Over its runs; None where none has the figure."""
         values = self.values(experiment, key)
         return statistics.median(values) if values else None
+
+    def best(self, names: Iterable[str], key: str = "score") -> str | None:
+        """The one with the best mean score among those that have that figure: the strictest of several opponents."""
+        sign = 1 if self.runs["higher_is_better"].iloc[0] else -1
+        fitting = [name for name in names if self.values(name, "score") and self.values(name, key)]
+        return max(fitting, key=lambda name: sign * statistics.fmean(self.values(name, "score")), default=None)
 
 
 def run_groups(runs: pandas.DataFrame, experiments: pandas.DataFrame) -> list[Group]:
@@ -88,10 +74,10 @@ def run_groups(runs: pandas.DataFrame, experiments: pandas.DataFrame) -> list[Gr
 
     Seeds that differ in a setting are not one experiment and are left out.
     """
-    strange = [source for files in experiments.loc[experiments["differs"].ne(""), "runs"] for source, _ in files]
+    strange = {source for files in experiments.loc[experiments["differs"].ne(""), "runs"] for source, _ in files}
     usable = runs[runs["status"].eq("success") & ~runs["modified"] & ~runs["source"].isin(strange)]
     found = [Group(str(name), rows) for name, rows in usable.groupby("cost_group", sort=True)]
-    return sorted(found, key=lambda group: group.profile)
+    return sorted(found, key=lambda group: bool(group.runs["profile"].iloc[0]))
 
 
 def group_label(row: pandas.Series) -> str:
@@ -101,50 +87,29 @@ def group_label(row: pandas.Series) -> str:
     them apart.
     """
     name = "/".join(part for part in (row["task"], row["subset"]) if part) or "unknown task"
-    foreign = row["protocol"] == FOREIGN
-    origin = "published elsewhere, protocol unknown" if foreign else f"protocol {row['protocol']}"
+    origin = "published elsewhere" if row["protocol"] == FOREIGN else f"protocol {row['protocol']}"
     parts = [name, row["model"] or "unknown model", row["hardware"], origin]
     return ", ".join([*parts, *(["random weights"] if row["profile"] else [])])
-
-
-def plain(name: str) -> str:
-    """A method's name without its spelling: 'ln_tuning', 'LN_TUNING' and 'ln-tuning' are one."""
-    return "".join(letter for letter in name.lower() if letter.isalnum())
-
-
-def is_method(frame: pandas.DataFrame, *methods: str) -> pandas.Series:
-    """Which rows are of these methods, by the method's folder or the PEFT type, in any spelling."""
-    wanted = {plain(method) for method in methods}
-    return frame["method"].map(plain).isin(wanted) | frame["peft_type"].map(plain).isin(wanted)
 
 
 def score_difference(group: Group, a: str, b: str) -> Estimate:
     """By how much A's mean score is better than B's; positive is better, whatever the score's direction.
 
-    Seeds are the units where both have at least two. Else two trained models can be compared by their test items,
-    which says nothing of their methods: such an estimate has no bounds, and `how` says what was found.
+    Seeds are the units where both have at least two. Else two trained models are compared by their test items, which
+    says nothing of their methods: such an estimate has no bounds, and `how` says what was found.
     """
-    sign = 1.0 if group.higher_is_better else -1.0
-    found = compare_seeds(group.values(a, "score"), group.values(b, "score"))
-    if found.p_value is None:
-        how = found.reason if min(found.n) > 1 else f"one seed: {_two_models(group, a, b)}"
-        return Estimate(sign * found.difference, None, None, how)
-    low, high = sorted((sign * found.low, sign * found.high))
-    return Estimate(sign * found.difference, low, high, f"Welch over {counts(found, 'seeds')}")
-
-
-def _two_models(group: Group, a: str, b: str) -> str:
-    """What the items say of one run of each, of one seed where there is one that both have."""
-    says = "this speaks of two trained models only, not of their methods"
-    one, two = ([run for run in group.items(name) if run[1] is not None] for name in (a, b))
-    if not one or not two:
-        return says
-    places = pair_seeds(*([seed for seed, _ in side] for side in (one, two)))
-    items = [side[place][1] for side, place in zip((one, two), places, strict=True)]
-    if len(items[0]) != len(items[1]):
-        return says
-    found = compare_items(*items)
-    if found.p_value is None:
-        return f"{says} ({found.reason})"
-    seen = "they differ" if found.p_value < 1 - CONFIDENCE else "no difference seen"
-    return f"{says} ({seen}, {p_text(found.p_value)}, {found.method})"
+    sides = [[run for run in group.by_experiment[name] if not math.isnan(run["score"])] for name in (a, b)]
+    higher = bool(sides[0][0]["higher_is_better"])
+    found, pair = compare_runs(*sides)
+    sign = 1.0 if higher else -1.0
+    apart = statistics.fmean(run["score"] for run in sides[0]) - statistics.fmean(run["score"] for run in sides[1])
+    if pair is None and found.p_value is not None:
+        low, high = sorted((sign * found.low, sign * found.high))
+        return Estimate(sign * apart, low, high, f"Welch over {len(sides[0])} and {len(sides[1])} seeds")
+    how = found.reason
+    if pair is not None:
+        how = "one seed: this speaks of two trained models only, not of their methods"
+        if found.p_value is not None:
+            seen = "they differ" if found.better(higher) else "no difference seen"
+            how += f" ({seen}, {p_text(found.p_value)}, {found.method})"
+    return Estimate(sign * apart, None, None, how)

@@ -1,18 +1,23 @@
-"""What the results at hand say about claims of the literature: one report per claim, one finding per comparable group.
+"""What the results at hand say about claims of the literature: one report per claim, one line per comparison.
 
-A claim is data, an entry of harness/dashboard/claims.py; its check looks at one group of comparable runs and returns
-one line per comparison. A line holds or does not hold only where its whole 95 % interval lies on one side of the
-claim's margin. An interval on both sides is undecided: no difference seen is not the same as equal.
+A claim is data, an entry of harness/dashboard/claims.py, over one of four checks. A line holds or does not hold only
+where its whole 95 % interval lies on one side of the claim's margin. An interval on both sides is undecided: no
+difference seen is not the same as equal. Nothing is compared across groups of comparable runs.
 """
 
+import math
+import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas
 
+from harness.dashboard import estimates
+from harness.dashboard.claim import FEWEST, Claim
 from harness.dashboard.estimates import Verdict
-from harness.dashboard.evidence import Group, run_groups
+from harness.dashboard.evidence import Group, group_label, run_groups, score_difference
+from harness.result.columns import COLUMNS, TIMED
 
 CHANCE = (
     "Each comparison is made at 95 % confidence on its own: of many, chance decides a few wrongly. "
@@ -22,43 +27,12 @@ CHANCE = (
 
 @dataclass(frozen=True)
 class Line:
-    """One comparison: its verdict, its figures as a sentence, the experiments it is about."""
+    """One comparison: its verdict, its figures as a sentence, the experiments it is about, its group for people."""
 
     verdict: Verdict
     text: str
     experiments: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One claim: `statement` as it is checked, `rule` how it is judged, `needs` what must have been measured.
-
-    `check` returns a group's lines; none at all where the claim says nothing about the group.
-    """
-
-    key: str
-    title: str
-    statement: str
-    source: str
-    url: str
-    rule: str
-    needs: str
-    check: Callable[[Group], list[Line]]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A claim in one group of comparable runs; `where` is the group for people, `group` its name in the frames."""
-
-    verdict: Verdict
-    where: str
-    group: str
-    lines: tuple[Line, ...]
-
-    @property
-    def experiments(self) -> tuple[str, ...]:
-        """Names of the experiments that were compared."""
-        return tuple(dict.fromkeys(name for line in self.lines for name in line.experiments))
+    where: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,29 +42,146 @@ class ClaimReport:
     claim: Claim
     verdict: Verdict
     summary: str
-    findings: tuple[Finding, ...]
-
-    def table(self) -> pandas.DataFrame:
-        """One row per comparison: where, verdict, figures."""
-        rows = [(finding.where, line.verdict, line.text) for finding in self.findings for line in finding.lines]
-        return pandas.DataFrame(rows, columns=["where", "verdict", "figures"])
+    lines: tuple[Line, ...]
 
 
 def findings(runs: pandas.DataFrame, experiments: pandas.DataFrame, claims: Iterable[Claim]) -> list[ClaimReport]:
-    """Checks each claim in every group of comparable runs; the frames are those of load and of by_experiment."""
-    found = run_groups(runs, experiments)
-    return [_report(claim, found) for claim in claims]
+    """Checks each claim in every group of comparable runs; the frames are those of to_frame and of by_experiment."""
+    groups = [(group, group_label(group.runs.iloc[0])) for group in run_groups(runs, experiments)]
+    reports = []
+    for claim in claims:
+        lines = tuple(replace(line, where=label) for group, label in groups for line in _lines(group, claim))
+        verdicts = [line.verdict for line in lines]
+        reports.append(ClaimReport(claim, combined(verdicts), _summary(claim, verdicts), lines))
+    return reports
 
 
-def _report(claim: Claim, found: Sequence[Group]) -> ClaimReport:
-    parts = []
-    for group in found:
-        lines = tuple(claim.check(group))
-        if lines:
-            verdict = combined([line.verdict for line in lines])
-            parts.append(Finding(verdict, group.label, group.name, lines))
-    verdicts = [line.verdict for part in parts for line in part.lines]
-    return ClaimReport(claim, combined(verdicts), _summary(claim, verdicts), tuple(parts))
+def _lines(group: Group, claim: Claim) -> list[Line]:
+    group = group.timed if claim.column in TIMED else group
+    if group.runs.empty:
+        return []
+    excluded = group.select(*claim.without)
+    subjects = group.select(*claim.subjects) if claim.subjects else list(group.by_experiment)
+    subjects = [name for name in subjects if name not in excluded]
+    return _CHECKS[claim.check](group, claim, subjects) if subjects else []
+
+
+def _difference(group: Group, claim: Claim, subjects: list[str]) -> list[Line]:
+    """Against the best opponent; being close to what learned nothing would say nothing."""
+    other = group.best(_opponents(group, claim, subjects), claim.column)
+    lines = []
+    for name in subjects if other else []:
+        values, against = group.values(name, claim.column), group.values(other, claim.column)
+        if not values:
+            continue
+        if claim.column == "score":
+            found, unit = score_difference(group, name, other), "points"
+        else:
+            found, unit = estimates.difference(values, against), "nats"
+        verdict, text = claim.judge(found), f"{name} less {other}: {found.text(unit)}"
+        gains = group.values(other, "gain")
+        if claim.column == "score" and gains and statistics.fmean(gains) <= 0:
+            verdict, text = "undecided", f"{text}; but {other} is no better than the untouched base"
+        elif claim.cheaper:
+            verdict, text = _if_cheaper(group, name, other, verdict, text)
+        lines.append(Line(verdict, text, (name, other)))
+    return lines
+
+
+def _opponents(group: Group, claim: Claim, subjects: list[str]) -> list[str]:
+    """Experiments of which the best is what the claim is against."""
+    if claim.against != "adapter":
+        return group.select(claim.against)
+    adapters = group.runs.loc[group.runs["peft_type"] != "", "experiment"]
+    return [name for name in group.by_experiment if name in set(adapters) and name not in subjects]
+
+
+def _if_cheaper(group: Group, name: str, other: str, verdict: Verdict, text: str) -> tuple[Verdict, str]:
+    share, memory = (_over(group, name, other, key) for key in ("trainable_params", "memory_train"))
+    if share is None:
+        return "not measured", f"{text}; not measured: trained parameters"
+    needs = "" if memory is None else f" and needs {memory:.2f} times the memory"
+    text = f"{text}; it trains {share:.3g} times as many parameters{needs}"
+    return (verdict if share < 1 else "does not hold"), text
+
+
+def _over(group: Group, name: str, other: str, key: str) -> float | None:
+    one, two = group.median(name, key), group.median(other, key)
+    return None if one is None or not two else one / two
+
+
+def _ratio(group: Group, claim: Claim, subjects: list[str]) -> list[Line]:
+    lines, what = [], COLUMNS[claim.column].label.lower()
+    for name in subjects:
+        values, size = group.values(name, claim.column), group.median(name, "total_params")
+        if claim.largest < math.inf and (size is None or size >= claim.largest or not values):
+            continue
+        other = None
+        if claim.against == "nearest lora":
+            other = _nearest(group, name, claim.column)
+        elif claim.against != "base":
+            other = group.best(_opponents(group, claim, subjects), claim.column)
+        if not values or (claim.against != "base" and other is None):
+            lines.append(Line("not measured", f"{name}: no {what} to compare", (name,)))
+        elif other is None:
+            found = estimates.ratio_to_one(values)
+            lines.append(Line(claim.judge(found), f"{name}, {what}: {found.text('times')}", (name,)))
+        else:
+            found = estimates.ratio(values, group.values(other, claim.column))
+            text = f"{name}, {what} over that of {other}: {found.text('times')}"
+            lines.append(Line(claim.judge(found), text, (name, other)))
+    return lines
+
+
+def _nearest(group: Group, name: str, key: str) -> str | None:
+    """The LoRA experiment with that figure whose number of trained parameters is nearest."""
+    own = group.median(name, "trainable_params")
+    sizes = {lora: group.median(lora, "trainable_params") for lora in group.select("lora") if group.values(lora, key)}
+    sizes = {lora: size for lora, size in sizes.items() if size}
+    return min(sizes, key=lambda lora: abs(math.log(sizes[lora] / own)), default=None) if own else None
+
+
+def _spread(group: Group, claim: Claim, subjects: list[str]) -> list[Line]:
+    """Spread between seeds over that of all other experiments, pooled."""
+    others = [group.values(name, claim.column) for name in group.by_experiment if name not in subjects]
+    pooled, freedom = estimates.pooled_deviation([values for values in others if len(values) > 1])
+    lines = []
+    for name in subjects:
+        values = group.values(name, claim.column)
+        if values and (len(values) < 2 or not freedom):
+            lines.append(Line("not measured", f"{name}: needs two seeds of it and of another experiment", (name,)))
+        elif values:
+            own, own_freedom = estimates.pooled_deviation([values])
+            found = estimates.spread_ratio(own, own_freedom, pooled, freedom)
+            text = f"{name} scores {100 * statistics.fmean(values):.1f} %, standard deviation between seeds "
+            text += f"{100 * own:.1f} points, others' {100 * pooled:.1f} points"
+            text += f"; {found.text('times')}; {len(values)} seeds tell little of a spread"
+            lines.append(Line(claim.judge(found), text, (name,)))
+    return lines
+
+
+def _correlation(group: Group, claim: Claim, subjects: list[str]) -> list[Line]:
+    """Spearman's of trained parameters with costs, turned so that +1 means: the more of them, the more it costs."""
+    lines = []
+    for key, what, sign in (("memory_train", "memory in training", 1), (*_TIME, -1)):
+        part = group.timed if key in TIMED else group
+        pairs = {name: (part.median(name, claim.column), part.median(name, key)) for name in subjects}
+        pairs = {name: pair for name, pair in pairs.items() if None not in pair}
+        costs, figures = ([pair[side] for pair in pairs.values()] for side in (0, 1))
+        if pairs and (len(pairs) < FEWEST or len(set(costs)) < 2 or len(set(figures)) < 2):
+            text = f"{what}: {len(pairs)} experiments are too few or too alike"
+            lines.append(Line("not measured", text, tuple(pairs)))
+        elif pairs:
+            found = estimates.rank_correlation(costs, [sign * value for value in figures])
+            text = f"trained parameters and {what}: Spearman's correlation {found.text('plain')}"
+            lines.append(Line(claim.judge(found), text, tuple(pairs)))
+    return lines
+
+
+_TIME = ("train_tokens_per_second", "training time per token")
+_CHECKS: dict[str, Callable[[Group, Claim, list[str]], list[Line]]] = {
+    "difference": _difference, "ratio": _ratio, "spread": _spread, "correlation": _correlation
+}  # fmt: skip
 
 
 def combined(verdicts: Sequence[Verdict]) -> Verdict:
@@ -98,7 +189,7 @@ def combined(verdicts: Sequence[Verdict]) -> Verdict:
     measured = Counter(verdict for verdict in verdicts if verdict != "not measured")
     if not measured:
         return "not measured"
-    if measured["mixed"] or (measured["holds"] and measured["does not hold"]):
+    if measured["holds"] and measured["does not hold"]:
         return "mixed"
     if 2 * measured["undecided"] > measured.total():
         return "undecided"

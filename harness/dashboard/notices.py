@@ -11,7 +11,8 @@ def notices(experiments: pandas.DataFrame) -> list[str]:
     """Warnings, one sentence each: what the rows mix, and which of them are not ranked and why."""
     comparable = experiments[(experiments["status"] == "success") & ~experiments["modified"]]
     found = [*_mixtures(comparable), *_data(experiments[experiments["ranked"]])]
-    found += [*_seeds_that_differ(experiments), *_left_out(experiments)]
+    found += [*_budgets(experiments[experiments["ranked"]]), *_seeds_that_differ(experiments)]
+    found += _left_out(experiments)
     shared = int(experiments["shared_device"].sum())
     if shared:
         found.append(f"{_rows(shared)} measured while another process used the same GPU: do not trust their speed.")
@@ -21,7 +22,10 @@ def notices(experiments: pandas.DataFrame) -> list[str]:
 def _mixtures(rows: pandas.DataFrame) -> Iterable[str]:
     protocols = sorted(set(rows["protocol"]))
     if FOREIGN in protocols:
-        yield "Results of another harness, of a protocol of its own, are shown beside ours: never ranked with ours."
+        yield (
+            "Results published elsewhere are shown: how they were trained and tested is not known here, so they are "
+            "never ranked with ours."
+        )
     ours = [protocol for protocol in protocols if protocol != FOREIGN]
     if len(ours) > 1:
         yield f"Protocols {_listed(ours)} are mixed: results of different protocols are not comparable."
@@ -48,6 +52,15 @@ def _data(ranked: pandas.DataFrame) -> Iterable[str]:
         task, subset = several.index[several.argmax()][:2]
         name = "/".join(filter(None, (task, subset)))
         yield f"{name} has results of different versions of data or base model: they are ranked apart."
+
+
+def _budgets(ranked: pandas.DataFrame) -> Iterable[str]:
+    distinct = sorted(set(ranked["budget"]) - {""})
+    if len(distinct) > 1:
+        more = f" and {len(distinct) - 3} more" if len(distinct) > 3 else ""
+        yield (
+            f"Tuning budgets are unequal ({'; '.join(distinct[:3])}{more}): a part of a difference may be the tuning."
+        )
 
 
 def _seeds_that_differ(experiments: pandas.DataFrame) -> Iterable[str]:

@@ -1,150 +1,132 @@
-"""The order of the experiments that meet every need, by what matters most, and which cannot be told from the first."""
+"""The order of what meets a visitor's needs: by what matters most, and which are not distinguishable from the best."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy
 import pandas
 
-from harness.dashboard.constraints import SHARED, overhead
+from harness.dashboard.data import column_of_row
 from harness.dashboard.estimates import ratio
-from harness.dashboard.needs import PRIORITIES, Needs
+from harness.dashboard.needs import SHARED, Needs, Row, Runs, overhead
+from harness.dashboard.view import PRIORITIES
 from harness.result.columns import COLUMNS, format_value
+from harness.result.experiments import fill_intervals
+from harness.result.intervals import MOST
 from harness.result.ties import BEST, Entry, compare_with_best
 
-_KEYS = {
-    "quality": "score",
-    "memory": "memory_train",
-    "speed": "train_tokens_per_second",
-    "storage": "storage",
-}
-
-
-class Runs:
-    """The runs behind rows of the frame of experiments, found quickly; only what constraints and ties look at."""
-
-    _KEPT = ("seed", "score", "memory_train", "train_tokens_per_second", "overhead_merged", "overhead_unmerged")
-
-    def __init__(self, runs: pandas.DataFrame) -> None:
-        self._places = {source: place for place, source in enumerate(runs["source"])}
-        self._columns = {key: runs[key].to_numpy() for key in (*self._KEPT, "item_scores")}
-
-    def of(self, row: pandas.Series) -> Mapping[str, numpy.ndarray]:
-        """Values by column, in the order of the seeds."""
-        places = [self._places[source] for source, _ in row["runs"]]
-        return {key: values[places] for key, values in self._columns.items()}
+KEYS = {"quality": "score", "memory": "memory_train", "speed": "train_tokens_per_second", "storage": "storage"}
 
 
 @dataclass(frozen=True)
-class Entrant:
-    """A row of the frame of experiments, the runs that it is made of, and the sentences of the needs it meets."""
+class Candidate:
+    """A row of the frame of experiments with its reasons; `tied` None where nothing tells it from the best or not."""
 
-    row: pandas.Series
-    runs: Mapping[str, numpy.ndarray]
-    reasons: tuple[str, ...]
+    row: Row
+    runs: Runs
+    reasons: list[str]
+    figure: str = ""
+    rank: int | None = None
+    tied: bool | None = None
 
 
-def deciding(row: pandas.Series, needs: Needs) -> tuple[str, float]:
-    """Column and value of what matters most."""
+def _deciding(row: Row, needs: Needs) -> tuple[str, float]:
+    """Column and value of what matters most; quality of random weights is not there, their memory stands for it."""
     if needs.priority == "answers":
         return overhead(row, needs)
-    key = _KEYS[needs.priority]
+    key = "memory_train" if row["profile"] and needs.priority == "quality" else KEYS[needs.priority]
     return key, float(row[key])
 
 
-def missing(row: pandas.Series, needs: Needs) -> list[str]:
-    """What is missing to place the experiment; quality of random weights is not expected."""
+def missing(row: Row, needs: Needs) -> list[str]:
+    """What is missing to place the experiment."""
     if row["differs"]:
         return [f"not ranked: its seeds differ in {row['differs']}, they are not one experiment"]
+    if needs.priority == "quality" and not row["direction_known"]:
+        return [f"not ranked: nobody told whether a higher {row['metric']} is better"]
     if needs.priority in ("speed", "answers") and row["shared_device"]:
         return [SHARED]
-    if math.isnan(deciding(row, needs)[1]) and not (row["profile"] and needs.priority == "quality"):
-        return [f"not measured: {PRIORITIES[needs.priority]}"]
-    return []
+    lacking = math.isnan(_deciding(row, needs)[1]) and not (row["profile"] and needs.priority == "quality")
+    return [f"not measured: {PRIORITIES[needs.priority]}"] if lacking else []
 
 
-def figure(row: pandas.Series, needs: Needs) -> str:
+def figure(row: Row, needs: Needs) -> str:
     """The deciding figure with its interval or the number of runs, for people."""
-    key, value = deciding(row, needs)
-    shown = format_value(COLUMNS[key], value)
-    if needs.priority == "quality":
+    key, value = _deciding(row, needs)
+    if key == "score":
+        column = column_of_row(COLUMNS["score"], row)
+        shown = format_value(column, value)
         if math.isnan(row["score_low"]):
-            how = row["interval"] if row["interval"].startswith("no interval") else "no interval computed"
-            return f"{shown}, {how}"
-        bounds = " to ".join(format_value(COLUMNS["score"], row[end]) for end in ("score_low", "score_high"))
-        return f"{shown}, 95 % interval {bounds} ({row['interval']})"
+            return f"{shown}, {'no interval computed' if row['item_scores'] is not None else row['interval']}"
+        low, high = (format_value(column, row[end]) for end in ("score_low", "score_high"))
+        return f"{shown}, 95 % interval {low} to {high} ({row['interval']})"
     runs = "one run" if row["seeds"] == 1 else f"median of {row['seeds']} runs"
-    return f"{COLUMNS[key].label} {shown}, {runs}"
+    return f"{COLUMNS[key].label} {format_value(COLUMNS[key], value)}, {runs}"
 
 
-def in_order(entrants: list[Entrant], needs: Needs) -> list[Entrant]:
-    """Best first, equal ones by name; random weights, which have no quality, by memory instead of it."""
+def in_order(entrants: list[Candidate], done: pandas.DataFrame, needs: Needs) -> list[Candidate]:
+    """Best first, equal ones by name; profiles are listed by memory where quality matters most, not ranked."""
 
-    def place(entrant: Entrant) -> tuple[float, str]:
-        key, value = deciding(entrant.row, needs)
-        if math.isnan(value):
-            key, value = "memory_train", float(entrant.row["memory_train"])
-        higher = bool(entrant.row["higher_is_better"]) if key == "score" else COLUMNS[key].better == "higher"
-        return (math.inf if math.isnan(value) else -value if higher else value), entrant.row["experiment"]
+    def place(choice: Candidate) -> tuple[float, str]:
+        key, value = _deciding(choice.row, needs)
+        higher = bool(choice.row["higher_is_better"]) if key == "score" else COLUMNS[key].better == "higher"
+        return (math.inf if math.isnan(value) else -value if higher else value), choice.row["experiment"]
 
-    return sorted(entrants, key=place)
-
-
-def ties_with_best(ordered: list[Entrant], needs: Needs) -> list[tuple[bool | None, str]]:
-    """For each, best first, whether it is distinguishable from the best, None where that cannot be told, and why."""
-    if not ordered:
-        return []
-    first = "the only one left" if len(ordered) == 1 else "best of those that meet your needs"
-    tied = (
-        _by_score(ordered) if needs.priority == "quality" else [_by_figure(ordered[0], one, needs) for one in ordered]
-    )
-    return [(None, first), *tied[1:]]
-
-
-def _by_score(ordered: list[Entrant]) -> list[tuple[bool | None, str]]:
-    entries = [
-        Entry(
-            one.row["experiment"],
-            one.runs["seed"],
-            one.runs["score"],
-            list(one.runs["item_scores"]),
+    listed = sorted(entrants, key=place)
+    filled = fill_intervals(done.loc[[one.row["place"] for one in listed[:MOST]]])
+    unranked = needs.priority == "quality" and any(one.row["profile"] for one in listed)
+    ties = [(None, "")] * len(listed) if unranked else _ties(listed, needs)
+    kept = []
+    for position, (one, (tied, why)) in enumerate(zip(listed, ties, strict=True), start=1):
+        row = (
+            one.row
+            if position > MOST
+            else one.row | dict(filled.loc[one.row["place"], ["score_low", "score_high", "interval"]])
         )
-        for one in ordered
-    ]
-    found: list[tuple[bool | None, str]] = []
-    for one, (tied, why) in zip(
-        ordered, compare_with_best(entries, bool(ordered[0].row["higher_is_better"])), strict=True
-    ):
-        if why == BEST:
-            found.append((True, "the same score as the best"))
-        elif tied:
-            found.append((True, f"not distinguishable from the best with {_seeds(one, ordered[0])}: {why}"))
-        else:
-            found.append((None if why.startswith("not tested") else False, why))
-    return found
+        reasons, rank = [*one.reasons, *([why] if why else [])], None if unranked else position
+        kept.append(Candidate(row, one.runs, reasons, figure(row, needs), rank, tied))
+    return kept
 
 
-def _by_figure(best: Entrant, other: Entrant, needs: Needs) -> tuple[bool | None, str]:
+def _ties(listed: Sequence[Candidate], needs: Needs) -> list[tuple[bool | None, str]]:
+    """For each, best first, whether it is distinguishable from the best, None where that cannot be told, and why."""
+    if not listed:
+        return []
+    best, found = listed[0], []
+    if needs.priority != "quality":
+        found = [_tie_of_figure(best, one, needs) for one in listed]
+    else:
+        entries = [
+            Entry(one.row["experiment"], one.runs["seed"], one.runs["score"], list(one.runs["item_scores"]))
+            for one in listed
+        ]
+        for one, tie in zip(listed, compare_with_best(entries, bool(best.row["higher_is_better"])), strict=True):
+            if tie.why == BEST:
+                found.append((True, "the same score as the best"))
+            elif tie.tied:
+                found.append((True, f"not distinguishable from the best with {_seeds(one, best)}: {tie.why}"))
+            else:
+                found.append((False if tie.tested else None, tie.why))
+    first = "the only one left" if len(listed) == 1 else "best of those that meet your needs"
+    return [(None, first), *found[1:]]
+
+
+def _tie_of_figure(best: Candidate, other: Candidate, needs: Needs) -> tuple[bool | None, str]:
     """Storage is a fact; times and memory differ between runs."""
-    key = deciding(other.row, needs)[0]
+    key = _deciding(other.row, needs)[0]
     if key == "storage":
         equal = float(other.row[key]) == float(best.row[key])
         return equal, "stores as much as the best" if equal else "stores more than the best"
-    values = [_positive(one.runs[deciding(one.row, needs)[0]]) for one in (other, best)]
+    values = [[float(value) for value in one.runs[_deciding(one.row, needs)[0]] if value > 0] for one in (other, best)]
     if min(map(len, values)) < 2:
         return None, "one run: nothing tells how much runs differ"
     found = ratio(*values, unit="runs")
-    text = f"{COLUMNS[key].label} over the best's: {found.as_ratio()}"
+    text = f"{COLUMNS[key].label} over the best's: {found.text('times')}"
     if found.low <= 1 <= found.high:
         return True, f"not distinguishable from the best with {_seeds(other, best)}: {text}"
     return False, text
 
 
-def _positive(values: numpy.ndarray) -> list[float]:
-    return [float(value) for value in values if value > 0]  # which no missing one is
-
-
-def _seeds(one: Entrant, other: Entrant) -> str:
-    counts = sorted({len(entrant.runs["seed"]) for entrant in (one, other)})
+def _seeds(one: Candidate, other: Candidate) -> str:
+    counts = sorted({len(choice.runs["seed"]) for choice in (one, other)})
     return "one seed" if counts == [1] else f"{' and '.join(map(str, counts))} seeds"

@@ -10,7 +10,7 @@ from typing import Literal
 
 import pandas
 
-from harness.dashboard.evidence import is_method
+from harness.dashboard.methods import plain
 
 Room = Literal["does not fit", "little", "enough", "unknown"]
 # Our own reading of "little memory": there is no figure that the sources agree on.
@@ -57,6 +57,13 @@ def room(gpu_memory: float | None, params: float | None) -> Room:
     if gpu_memory < weights:
         return "does not fit"
     return "little" if gpu_memory < LITTLE * weights else "enough"
+
+
+def is_method(frame: pandas.DataFrame, *methods: str) -> pandas.Series:
+    """Which rows are of these methods, by the method's folder or the PEFT type, in any spelling."""
+    wanted = {plain(method) for method in methods}
+    known = {name for name in {*frame["method"], *frame["peft_type"]} if plain(name) in wanted}
+    return frame["method"].isin(known) | frame["peft_type"].isin(known)
 
 
 def _of(*methods: str) -> Callable[[pandas.DataFrame], pandas.Series]:

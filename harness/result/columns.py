@@ -90,7 +90,9 @@ _ALL = [
            "score of always giving the most frequent answer"),
     _share("invalid_rate", "Invalid", _LOWER, "quality.invalid_rate", "answers that are no answer at all"),
     _share("valid_score", "Valid score", _HIGHER, "quality.valid_score", "on the validation split, last evaluation"),
+    Column("train_loss", "Training loss", "number", "at the end of training", better=_LOWER),
     Column("forgetting", "Forgetting", "nats", "rise of the loss on unrelated text, nats per token", better=_LOWER),
+    Column("drift", "Drift", "number", "of what the model gives for unrelated prompts", better=_LOWER),
     _count("trainable_params", "Trained parameters", _LOWER, "train_info.num_trainable_params",
            "parameters that training changes"),
     _count("total_params", "All parameters", None, "train_info.num_total_params", "base model and adapter"),
@@ -146,6 +148,7 @@ _ALL = [
            short="lr"),
     _count("max_steps", "Steps", None, "run_info.train_config.max_steps",
            "optimizer steps; missing where epochs were given"),
+    _count("train_tokens", "Training tokens", None, "", "in the whole training"),
     _text("task", "Task", "data set that was trained and tested on"),
     _text("subset", "Subset", "part of the task with results of its own"),
     _text("model", "Base model", "name on the hub, or embedded/…"),
@@ -158,8 +161,11 @@ _ALL = [
     _text("peft_type", "PEFT type", "of the PEFT configuration; empty in full fine-tuning"),
     _text("quantization", "Quantization", "of the base model: none, int8 or int4"),
     _text("dtype", "Precision", "of the base model's weights"),
-    _text("protocol", "Protocol", "number of our protocol, or foreign"),
+    _text("protocol", "Protocol", "number of our protocol, or that another harness made it"),
     _text("status", "Status", "of the run; only success is ranked"),
+    _text("created", "Date", "day on which the run was made"),
+    _text("budget", "Tuning", "what was tried for the experiment's hyper-parameter, from its tuning.json"),
+    _text("versions", "Versions", "of torch, transformers and peft"),
     _text("source", "File", "the result's file; of several seeds the first one"),
 ]  # fmt: skip
 
@@ -169,6 +175,7 @@ TEXTS: tuple[str, ...] = tuple(key for key, column in COLUMNS.items() if column.
 NUMBERS: tuple[str, ...] = tuple(key for key, column in COLUMNS.items() if column.unit != "text")
 # Of these the direction is the task's: where its metric is better when lower, they are too.
 SCORES = frozenset({"score", "valid_score"})
+_OF_SCORE = SCORES | {"score_low", "score_high", "score_std", "base_score", "gain", "majority"}
 # Figures that depend on time, which another process on the same GPU spoils.
 TIMED = frozenset(key for key, column in COLUMNS.items() if column.unit in ("rate", "seconds", "ratio", "joules"))
 TIMED |= {"matmul_share"}
@@ -179,11 +186,13 @@ def of_seeds(*ways: Over) -> list[str]:
     return [key for key in NUMBERS if COLUMNS[key].over in ways]
 
 
-def directed(column: Column, higher_is_better: bool) -> Column:
-    """The column with the direction that it has where the task's score has that one."""
-    if column.key not in SCORES:
-        return column
-    return replace(column, better="higher" if higher_is_better else "lower")
+def of_metric(column: Column, metric: str, higher_is_better: bool, share: bool) -> Column:
+    """The column as it is of results with that metric: its name, direction and unit are the score's."""
+    if column.key == "score" and metric:
+        column = replace(column, label=f"Score: {metric}")
+    if column.key in SCORES:
+        column = replace(column, better=_HIGHER if higher_is_better else _LOWER)
+    return column if share or column.key not in _OF_SCORE else replace(column, unit="number")
 
 
 def format_value(column: Column, value: Any) -> str:

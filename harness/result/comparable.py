@@ -17,7 +17,7 @@ from harness.result.columns import COLUMNS
 Record = Mapping[str, Any]
 Group = Literal["score_group", "cost_group"]
 
-FOREIGN = "foreign"  # protocol of results that another harness wrote
+FOREIGN = "of another harness"  # protocol of results that another harness wrote
 LIBRARIES = ("torch", "transformers", "peft")
 
 # Keys of a record that have to be equal, and what to call them where they are not.
@@ -69,6 +69,8 @@ def unranked(record: Record) -> str:
         return "parameters were changed on the command line"
     if record["profile"]:
         return "a profile, with random weights"
+    if not record["direction_known"]:
+        return f"nobody knows whether a higher {record['metric']} is better"
     return "" if record["score"] == record["score"] else "no test score"  # NaN differs from itself
 
 

@@ -27,7 +27,7 @@ __all__ = ["by_experiment", "fill_intervals"]
 # Runs that share these are one row: of one machine, so that their costs can be taken together.
 KEY = ["cost_group", "experiment", "status", "ranked", "overrides"]
 _SHARED = [*TEXTS, "score_group", "cost_group", "metric", "model_version", "data", "higher_is_better", "profile"]
-_SHARED += ["modified", "foreign", "ranked"]
+_SHARED += ["modified", "foreign", "ranked", "direction_known", "share"]
 
 
 def by_experiment(runs: pandas.DataFrame) -> pandas.DataFrame:
@@ -58,7 +58,7 @@ def _add_members(frame: pandas.DataFrame, runs: pandas.DataFrame, codes: numpy.n
     """What is made of the single runs: intervals, the list of files, versions, settings."""
     order = numpy.argsort(codes, kind="stable")
     members = numpy.split(order, numpy.flatnonzero(numpy.diff(codes[order])) + 1) if len(order) else []
-    keys = ("source", "seed", "score", "item_scores", "settings", "versions")
+    keys = ("source", "seed", "score", "item_scores", "settings", "versions", "items")
     values = [runs[key].to_numpy(dtype=None if key == "score" else object) for key in keys]
     rows = [
         _members(name, ranked, *(column[positions] for column in values))
@@ -82,11 +82,12 @@ def _members(
     items: numpy.ndarray,
     settings: numpy.ndarray,
     versions: numpy.ndarray,
+    counts: numpy.ndarray,
 ) -> dict[str, Any]:
     """The values of one experiment, from arrays with an element for each of its runs."""
     differs = differing_setting(settings)
     alone = items[0] if len(items) == 1 else None
-    low, high, interval = interval_of(scores, alone, differs) if ranked else (numpy.nan, numpy.nan, "")
+    low, high, interval = interval_of(scores, alone, differs, counts[0]) if ranked else (numpy.nan, numpy.nan, "")
     whole = [int(seed) if seed == seed else None for seed in seeds]  # NaN, unknown, differs from itself
     return {
         "score_low": low,
@@ -110,7 +111,7 @@ def _add_ties(frame: pandas.DataFrame) -> None:
         if not rows:
             continue
         verdicts = compare_with_best([entries[row] for row in rows], bool(higher[rows[0]]))
-        for row, (is_tied, why) in zip(rows, verdicts, strict=True):
+        for row, (is_tied, why, _) in zip(rows, verdicts, strict=True):
             tied[row], tie[row] = is_tied, why
     frame["tied"] = tied
     frame["tie"] = pandas.Series(tie, index=frame.index, dtype="str")

@@ -16,15 +16,15 @@ import pandas
 from harness.result.columns import COLUMNS, NUMBERS, TEXTS
 from harness.result.comparable import FOREIGN, Group, Record, group_of, unranked
 
-_NUMBERS = (*(key for key in NUMBERS if COLUMNS[key].over != "seeds"), "seed", "created_at")
-_FLAGS = ("profile", "modified", "shared_device", "higher_is_better")
+_NUMBERS = (*(key for key in NUMBERS if COLUMNS[key].over != "seeds"), "seed", "created_at", "items")
+_FLAGS = ("profile", "modified", "shared_device", "higher_is_better", "direction_known", "share")
 _OBJECTS = ("settings", "overrides", "item_scores")
 
 
 def to_frame(records: Sequence[Record]) -> pandas.DataFrame:
     """The frame of records; the columns are there without records, too."""
     columns: dict[str, Any] = {}
-    for key in (*TEXTS, "metric", "versions", "model_version", "data"):
+    for key in (*TEXTS, "metric", "model_version", "data"):
         columns[key] = pandas.Series([record[key] for record in records], dtype="str")
     for key in _NUMBERS:
         columns[key] = numpy.array([record[key] for record in records], dtype=float)

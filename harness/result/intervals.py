@@ -13,7 +13,9 @@ _LEFT_OUT = f"no interval computed: a page has those of its best {MOST} single s
 _NONE = (numpy.nan, numpy.nan)
 
 
-def interval_of(scores: numpy.ndarray, items: numpy.ndarray | None, differs: str = "") -> tuple[float, float, str]:
+def interval_of(
+    scores: numpy.ndarray, items: numpy.ndarray | None, differs: str = "", count: float = numpy.nan
+) -> tuple[float, float, str]:
     """Lower and upper end, NaN where there is none, and in words what they are.
 
     A bootstrap takes a tenth of a second and is left out: `fill_intervals` computes it for the rows that are shown.
@@ -22,6 +24,7 @@ def interval_of(scores: numpy.ndarray, items: numpy.ndarray | None, differs: str
         scores: one for each seed.
         items: the scores by item of the only seed, where they are known.
         differs: a setting in which the seeds differ, so that their mean is of no one experiment.
+        count: items that the only seed's score is a whole number of, where it is known only that.
     """
     if differs:
         return *_NONE, f"no interval: the seeds differ in {differs}"
@@ -30,6 +33,9 @@ def interval_of(scores: numpy.ndarray, items: numpy.ndarray | None, differs: str
         if interval.low is None:
             return *_NONE, f"no interval: {len(scores)} seeds with one score"
         return interval.low, interval.high, f"{len(scores)} seeds, {interval.method}"
+    if items is None and count == count:  # NaN, unknown, differs from itself
+        interval = _wilson(round(scores[0] * count), int(count))
+        return interval.low, interval.high, f"{_over_items(interval)}, a number read off the score"
     if items is None:
         return *_NONE, "no interval: one seed, and no scores by item"
     if items.dtype != numpy.uint8:

@@ -26,6 +26,8 @@ def front(frame: pandas.DataFrame, x: str, y: str) -> pandas.Series:
         eligible &= (frame["status"] == "success").to_numpy(dtype=bool)
     if "modified" in frame:
         eligible &= ~frame["modified"].to_numpy(dtype=bool)
+    if SCORES & {x, y} and "direction_known" in frame:
+        eligible &= frame["direction_known"].to_numpy(dtype=bool)
     if "differs" in frame:
         eligible &= (frame["differs"] == "").to_numpy(dtype=bool)
     group = group_for((x, y))

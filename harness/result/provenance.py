@@ -93,6 +93,11 @@ def git_state(root: Path) -> dict[str, Any]:
     }
 
 
+def committed(root: Path, folder: str) -> list[Path]:
+    """The files of a folder that git tracks."""
+    return [root / name for name in (_git(root, "ls-files", "-z", folder) or "").split("\0") if name]
+
+
 def _git(root: Path, *arguments: str) -> str | None:
     try:
         return subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True).stdout

@@ -11,6 +11,8 @@ A record holds the columns of harness/result/columns.py but those over seeds, nu
     versions          "torch 2.13.0 peft 0.21.2 …"
     settings          bytes: JSON {"train": …, "peft": …} without the seed
     item_scores       array of the score of every test item, of bytes where all are 0 or 1; None where unknown
+    direction_known, share: of the metric (harness/result/metrics.py)
+    items             number of test items that the score tells of itself; NaN where unknown
     cpu, accelerator, precision, test_rows, base_invalid_rate, overhead_*_range: what only the Markdown tables show
 
 What is absent or null is missing. What has the wrong type, or cannot be (a negative size, an accuracy of 45), makes
@@ -19,6 +21,7 @@ the whole file unreadable, since nothing else in it could be trusted then.
 
 import math
 from datetime import UTC, datetime
+from fractions import Fraction
 from typing import Any
 
 import msgspec
@@ -26,9 +29,12 @@ import numpy
 
 from harness.result.comparable import FOREIGN, LIBRARIES, libraries
 from harness.result.files import UnreadableError, decode, explain
-from harness.result.layout import Adapter, Config, File, Share, Signed, numbers
+from harness.result.layout import Adapter, Config, File, Number, Share, Signed, numbers
+from harness.result.metrics import HIGHER, LOWER, SHARES, direction, is_share
 from harness.result.origin import family_of, hardware_of, processor_of
+from harness.result.tuning import budget_of
 
+MOST_ITEMS = 20_000  # test items that a score may be a whole number of
 DEEPEST = 100  # levels of settings within settings
 _DECODER = msgspec.json.Decoder(File)
 _LINE = msgspec.json.Decoder(dict[str, Any])
@@ -52,8 +58,10 @@ def to_record(content: bytes, task: str) -> Values:
     record: Values = numbers(data) | numbers(config) | numbers(adapter)
     record |= _names(data, config, adapter, task)
     record |= _machine(data)
-    record |= _scores(data, record["status"] == "success")
+    last = _last_line(data)
+    record |= _scores(data, last, record["status"] == "success")
     record |= _settings(data)
+    record |= _training(data, last)
     _add_derived(record, data)
     return record
 
@@ -86,11 +94,13 @@ def _names(data: File, config: Config, adapter: Adapter, task: str) -> Values:
         "dtype": dtype,
         "precision": dtype + (" with autocast" if config.use_amp else ""),
         "protocol": FOREIGN if data.protocol is None else f"{data.protocol:g}",
+        "budget": "" if data.protocol is None else budget_of(_of(data.task, "name") or task, experiment),
         "status": data.train_info.status or "unknown",
         "peft_type": peft_type,
         "seed": math.nan if seed is None else seed,
         "profile": bool(data.profile),
         "created_at": _instant(data.run_info.created_at or ""),
+        "created": _day(data.run_info.created_at or ""),
         "model_version": _model_version(data, config),
         "data": _data(data),
     }
@@ -129,24 +139,78 @@ def _machine(data: File) -> Values:
     }
 
 
-def _scores(data: File, success: bool) -> Values:
+def _scores(data: File, last: dict[str, Any], success: bool) -> Values:
     """Test score, its metric and direction, and the scores by item; a run without success has no score."""
-    quality, last = data.quality, _last_line(data)
+    quality, ours = data.quality, data.protocol is not None
     score, metric = quality and quality.test_score, _of(data.task, "metric")
-    for key, name in (("test accuracy", "accuracy"), ("test score", "score")):
-        if score is None and last.get(key) is not None:
-            score, metric = _checked(last, key, Share), metric or name
+    if score is None:
+        score, named = _named_score(last)
+        metric = metric or named
     items = _items(quality.test_scores) if success and quality and quality.test_scores else None
     if items is not None and (score is None or not abs(items.mean() - score) < 1e-3):
         raise UnreadableError(f"quality.test_score: {score} is not the mean of test_scores, {items.mean():g}")
-    forgetting = _checked(last, "forgetting", Signed)
+    known = data.task.higher_is_better if data.task else None
+    higher = direction(metric) if known is None else known
+    known_score = success and score is not None
     return {
-        "score": score if success and score is not None else math.nan,
+        "score": score if known_score else math.nan,
         "metric": metric,
-        "higher_is_better": not (data.task and data.task.higher_is_better is False),
-        "forgetting": math.nan if forgetting is None else forgetting,
+        "higher_is_better": higher is not False,
+        "direction_known": ours or higher is not None or not metric,
+        "share": is_share(metric, ours or not metric),
+        "forgetting": _figure(last, "forgetting", Signed),
+        "drift": _figure(last, "drift", Signed),
         "item_scores": items,
+        "items": _whole_of(score) if known_score and items is None and is_share(metric, ours) else math.nan,
     }
+
+
+def _named_score(line: dict[str, Any]) -> tuple[float | None, str]:
+    """The figure under "test <metric>" and the metric, one whose meaning is known where there are several."""
+    found = [key.removeprefix("test ") for key, value in line.items() if key.startswith("test ") and value is not None]
+    if not found:
+        return None, ""
+    metric = next((name for name in (*HIGHER, *LOWER) if name in found), found[0])
+    return _checked(line, f"test {metric}", Share if metric in SHARES else Signed), metric
+
+
+def _whole_of(score: float) -> float:
+    """The fewest items of which the score is a whole number; NaN where it may have been rounded instead.
+
+    The true number is this or a multiple of it, so that an interval from it is too wide rather than too narrow.
+    """
+    share = Fraction(score).limit_denominator(MOST_ITEMS)
+    items = share.denominator
+    exact = share.numerator / items == score
+    return math.nan if not exact or 10**6 % items == 0 else items
+
+
+def _training(data: File, last: dict[str, Any]) -> Values:
+    """What only the lines of the log say, and the speeds that their totals give where no better ones were measured."""
+    seconds = data.train_info.train_time or math.nan
+    tokens, samples = (_figure(last, f"train {name}", Number) for name in ("total tokens", "samples"))
+    found = {"train_loss": _figure(last, "train loss", Signed), "train_tokens": tokens}
+    if data.protocol is None:
+        rates = {"train_tokens_per_second": tokens / seconds, "samples_per_second": samples / seconds}
+        found |= rates | {"valid_score": _valid_score(data)}
+    return found
+
+
+def _valid_score(data: File) -> float:
+    """Of the last line that has one."""
+    for raw in reversed(data.train_info.metrics or []):
+        line = decode(bytes(raw), _LINE) if b'"valid ' in bytes(raw) else {}
+        for key in line:
+            if key.startswith("valid ") and (
+                key in ("valid accuracy", "valid score") or direction(key[6:]) is not None
+            ):
+                return _figure(line, key, Share if key[6:] in SHARES else Signed)
+    return math.nan
+
+
+def _figure(line: dict[str, Any], key: str, kind: Any) -> float:
+    value = _checked(line, key, kind)
+    return math.nan if value is None else value
 
 
 def _last_line(data: File) -> dict[str, Any]:
@@ -210,3 +274,8 @@ def _instant(created_at: str) -> float:
         return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return -math.inf
+
+
+def _day(created_at: str) -> str:
+    """'2026-11-22'; empty where it is no time."""
+    return created_at[:10] if _instant(created_at) > -math.inf else ""

@@ -8,6 +8,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy
 
@@ -35,17 +36,25 @@ class Entry:
     items: Sequence[numpy.ndarray | None]
 
 
-def compare_with_best(entries: Sequence[Entry], higher_is_better: bool) -> list[tuple[bool, str]]:
-    """For each experiment of one group whether it is tied with the best, the best included, and in words why.
+class Tie(NamedTuple):
+    """Whether an experiment is tied with the best, why in words, and whether anything was tested."""
+
+    tied: bool
+    why: str
+    tested: bool = True
+
+
+def compare_with_best(entries: Sequence[Entry], higher_is_better: bool) -> list[Tie]:
+    """For each experiment of one group whether it is tied with the best, the best included.
 
     Untested ones are not tied, unless their score is the best one too.
     """
     best = min(entries, key=lambda one: (-_goodness(one, higher_is_better), -len(one.scores), one.name))
     if len(entries) == 1:
-        return [(True, ONLY)]
+        return [Tie(True, ONLY)]
     by_seeds = [place for place, one in enumerate(entries) if one is not best and _several(best, one)]
     by_items = [place for place, one in enumerate(entries) if one is not best and not _several(best, one)]
-    found = {place: (True, BEST) for place, one in enumerate(entries) if one is best}
+    found = {place: Tie(True, BEST) for place, one in enumerate(entries) if one is best}
     found |= _by_seeds(best, {place: entries[place] for place in by_seeds}, higher_is_better)
     found |= _by_items(best, {place: entries[place] for place in by_items}, higher_is_better)
     return [found[place] for place in range(len(entries))]
@@ -55,7 +64,7 @@ def _several(best: Entry, other: Entry) -> bool:
     return min(len(best.scores), len(other.scores)) > 1
 
 
-def _by_seeds(best: Entry, others: Mapping[int, Entry], higher_is_better: bool) -> dict[int, tuple[bool, str]]:
+def _by_seeds(best: Entry, others: Mapping[int, Entry], higher_is_better: bool) -> dict[int, Tie]:
     """Many at once, since a test takes half a millisecond: all those with as many seeds."""
     found, places = {}, defaultdict(list)
     for place, other in others.items():
@@ -72,15 +81,16 @@ def _by_seeds(best: Entry, others: Mapping[int, Entry], higher_is_better: bool) 
     return found
 
 
-def _by_items(best: Entry, others: Mapping[int, Entry], higher_is_better: bool) -> dict[int, tuple[bool, str]]:
-    found: dict[int, tuple[bool, str]] = {}
+def _by_items(best: Entry, others: Mapping[int, Entry], higher_is_better: bool) -> dict[int, Tie]:
+    found: dict[int, Tie] = {}
     binary: dict[int, tuple[int, int]] = {}  # items that only the best got right, and only the other one
     for place, other in others.items():
         seeds = pair_seeds(best.seeds, other.seeds)
         one, two = (side.items[seed] for side, seed in zip((best, other), seeds, strict=True))
         if one is None or two is None or len(one) != len(two):
             equal = float(best.scores.mean()) == float(other.scores.mean())
-            found[place] = equal, "not tested: one seed, no scores of the same items" + ", same score" * equal
+            why = "not tested: one seed, no scores of the same items" + ", same score" * equal
+            found[place] = Tie(equal, why, False)
         elif one.dtype == two.dtype == numpy.uint8:
             binary[place] = int((one > two).sum()), int((one < two).sum())
         else:
@@ -97,11 +107,9 @@ def _goodness(entry: Entry, higher_is_better: bool) -> float:
     return float(entry.scores.mean()) * (1 if higher_is_better else -1)
 
 
-def _verdict(
-    p_value: float | None, difference: float, higher_is_better: bool, method: str, reason: str
-) -> tuple[bool, str]:
+def _verdict(p_value: float | None, difference: float, higher_is_better: bool, method: str, reason: str) -> Tie:
     """`difference` is the best's score less the other's."""
     if p_value is None:
-        return False, f"not tested: {reason}"
+        return Tie(False, f"not tested: {reason}", False)
     behind = p_value < 1 - CONFIDENCE and (difference > 0) == higher_is_better
-    return not behind, f"{'behind' if behind else 'tied with'} the best ({p_text(p_value)}, {method})"
+    return Tie(not behind, f"{'behind' if behind else 'tied with'} the best ({p_text(p_value)}, {method})")

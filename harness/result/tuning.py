@@ -107,6 +107,9 @@ def value_of(params: dict[str, Any], key: str) -> Any:
     return found
 
 
+UNTUNED = "untuned"
+
+
 @cache
 def budget_of(task: str, experiment: str, root: Path = ROOT) -> str:
     """The budget of an experiment as pages and tables show it: 'best of 4 rates, 1 seed', else 'untuned'.
@@ -124,11 +127,11 @@ def budget_of(task: str, experiment: str, root: Path = ROOT) -> str:
     try:
         record = read_tuning(folder)
         if record is None:
-            return "untuned"
+            return UNTUNED
         own = value_of(read_experiment(folder).params.model_dump(), record.key)
     except UserError:  # what is wrong with a folder is said where it is run or checked
-        return "untuned"
-    return record.budget if own == record.chosen else "untuned"
+        return UNTUNED
+    return record.budget if own == record.chosen else UNTUNED
 
 
 @cache

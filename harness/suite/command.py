@@ -13,7 +13,7 @@ from typing import Any
 from harness.arguments import natural, nest
 from harness.errors import UserError
 from harness.files import ROOT
-from harness.suite.drive import describe, run_all
+from harness.suite.drive import counted, describe, run_all
 from harness.suite.plans import Wanted, estimate, make_plans, state_of
 from harness.suite.pools import Job, Pool, local_pool
 from harness.suite.ray_pool import RayPool
@@ -32,11 +32,14 @@ def main(argv: Sequence[str], description: str) -> int:
         arguments.output.resolve(),
     )  # fmt: skip
     plans = make_plans(choice)
-    states = [state_of(plan, this_machine(arguments.device) if arguments.here else None) for plan in plans]
+    here = this_machine(arguments.device) if arguments.here else None
+    states = [state_of(plan, here) for plan in plans]
     outdated = states.count("outdated") if not arguments.overwrite else 0
     wanted = ("missing", "outdated") if arguments.overwrite else ("missing",)
     todo = [plan for plan, state in zip(plans, states, strict=True) if state in wanted]
-    print(f"{len(plans)} runs asked for, {states.count('done')} done, {len(todo)} to be made", file=sys.stderr)
+    print(
+        f"{counted(len(plans), 'run')} asked for, {states.count('done')} done, {len(todo)} to be made", file=sys.stderr
+    )
     if outdated:
         print(f"{outdated} have results of another protocol or of an older folder; --overwrite makes them again",
               file=sys.stderr)  # fmt: skip
@@ -126,7 +129,8 @@ def grid_of(texts: Sequence[str]) -> tuple[dict[str, Any], ...]:
         key, equals, values = text.partition("=")
         if not (key and equals and values):
             raise UserError(f"--grid: expected KEY=V1,V2, got {text!r}")
-        axes.append([(key.split("."), value) for value in values_of(values)])
+        once = {json.dumps(value): value for value in values_of(values)}.values()  # 1 and True are two
+        axes.append([(key.split("."), value) for value in once])
     return tuple(nest(point) for point in itertools.product(*axes))
 
 

@@ -1,8 +1,10 @@
 """From plans to results: shows what would run, runs it, says how it goes and what came of it."""
 
+import contextlib
 import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -17,16 +19,29 @@ WORDS = {1: "a bug", 2: "refused", 3: "out of memory", 4: "diverged", 70: "its w
 
 
 def describe(plans: Sequence[Plan], seconds: Sequence[float | None]) -> str:
-    """One line for each run with its estimated hours, and their sum."""
-    lines = [f"{hours(known):>8}  {shown(plan)}" for plan, known in zip(plans, seconds, strict=True)]
+    """One line for each run with its estimated time, and their sum."""
+    if not plans:
+        return "nothing to be made"
+    lines = [f"{duration(known):>8}  {shown(plan)}" for plan, known in zip(plans, seconds, strict=True)]
     known = [one for one in seconds if one is not None]
-    unknown = f", {len(seconds) - len(known)} of which no result at hand tells" if len(known) < len(seconds) else ""
-    return "\n".join([*lines, f"{len(plans)} runs, {hours(sum(known))} one after the other{unknown}"])
+    sums = [f"{counted(len(known), 'run')}: {duration(sum(known))} one after the other"] if known else []
+    unknown = len(seconds) - len(known)
+    sums += [f"{counted(unknown, 'run')} of which no result at hand tells how long they take"] if unknown else []
+    return "\n".join([*lines, *sums])
 
 
-def hours(seconds: float | None) -> str:
-    """'0.35 h', '?' for None."""
-    return "?" if seconds is None else f"{seconds / 3600:.2f} h"
+def duration(seconds: float | None) -> str:
+    """'40 s', '12 min', '3.5 h'; '?' for None."""
+    if seconds is None:
+        return "?"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def counted(count: int, noun: str) -> str:
+    """'1 run', '2 runs'."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def shown(plan: Plan) -> str:
@@ -53,7 +68,9 @@ def drive(jobs: Sequence[Job], pool: Pool, seconds: Sequence[float | None]) -> t
     outcomes: list[Outcome] = []
     expected = {job.name: known for job, known in zip(jobs, seconds, strict=True)}
     before = {kill: signal.signal(kill, signal.default_int_handler) for kill in (signal.SIGTERM, signal.SIGHUP)}
-    with tqdm(total=len(jobs), desc="suite", unit="run", dynamic_ncols=True) as bar:
+    shape = "{desc}: {n_fmt}/{total_fmt} runs |{bar}| {elapsed}{postfix}"  # tqdm's own estimate knows of no others
+    with tqdm(total=len(jobs), desc="suite", bar_format=shape, dynamic_ncols=True) as bar, ticking(bar):
+        _progress(bar, outcomes, seconds, pool.slots)
         try:
             for outcome in pool.run(jobs):
                 bring_back(outcome)
@@ -75,10 +92,29 @@ def drive(jobs: Sequence[Job], pool: Pool, seconds: Sequence[float | None]) -> t
 
 
 def _progress(bar: tqdm, outcomes: Sequence[Outcome], left: Sequence[float | None], slots: int) -> None:
-    mean = sum(one.seconds for one in outcomes) / len(outcomes)
-    time_left = sum(mean if known is None else known for known in left) / slots
+    mean = sum(one.seconds for one in outcomes) / len(outcomes) if outcomes else None
+    each = [mean if known is None else known for known in left]
+    time_left = None if None in each else sum(filter(None, each)) / slots
     failed = sum(not succeeded(one) for one in outcomes)
-    bar.set_postfix_str(f"{min(slots, len(left))} running, {failed} failed, {hours(time_left)} left")
+    bar.set_postfix_str(f"{min(slots, len(left))} running, {failed} failed, {duration(time_left)} left")
+
+
+@contextlib.contextmanager
+def ticking(bar: tqdm, every: float = 5.0) -> Iterator[None]:
+    """Draws the bar anew while nothing ends, so that its clock goes on."""
+    ended = threading.Event()
+
+    def draw() -> None:
+        while not ended.wait(every):
+            bar.refresh()
+
+    thread = threading.Thread(target=draw, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def bring_back(outcome: Outcome) -> None:
@@ -107,9 +143,10 @@ def reason(outcome: Outcome) -> str:
 def summary(outcomes: Sequence[Outcome], planned: int, output: Path) -> str:
     """What came of it: how many, and of each failure why, and where its log is."""
     failed = [one for one in outcomes if not succeeded(one)]
-    lines = [f"{len(outcomes) - len(failed)} done, {len(failed)} failed, {planned - len(outcomes)} not run"]
+    done, left = len(outcomes) - len(failed), planned - len(outcomes)
+    lines = [f"{done} done, {len(failed)} failed" + (f", {left} stopped or not begun" if left else "")]
     lines += [f"  {one.job.name}: {reason(one)}\n    log: {display_path(one.job.log)}" for one in failed]
-    return "\n".join([*lines, f"results in {display_path(output)}" if output else ""]).rstrip()
+    return "\n".join([*lines, *([f"results below {display_path(output)}"] if done else [])])
 
 
 def run_all(jobs: Sequence[Job], pool: Pool, seconds: Sequence[float | None], output: Path) -> int:

@@ -40,7 +40,11 @@ class RayPool:
         try:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR", **local)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            raise UserError(f"--address {address}: no Ray cluster there: {str(error).splitlines()[0]}") from None
+            token = (
+                "" if "RAY_AUTH_MODE" in os.environ else "; if it wants a token, this shell has none: RAY_AUTH_MODE"
+            )
+            reason = str(error).splitlines()[0]
+            raise UserError(f"--address {address}: no Ray cluster there: {reason}{token}") from None
         ray.cloudpickle.register_pickle_by_value(worker)
         total = ray.cluster_resources()
         gpus = 0 if device else min(total.get("GPU", 0), 1)
@@ -48,7 +52,7 @@ class RayPool:
         given = threads or os.environ.get("OMP_NUM_THREADS")
         self._env = {} if given is None else {"OMP_NUM_THREADS": str(given)}
         self._task = ray.remote(num_gpus=gpus, num_cpus=threads or 1, max_retries=0, max_calls=1)(worker.run_on_node)
-        self._running: dict[Any, tuple[Job, float, int]] = {}
+        self._running: dict[Any, tuple[Job, int]] = {}
         self._output = output
         self._place, self._archive = self._describe(output)
 
@@ -70,8 +74,8 @@ class RayPool:
             self._submit(job, 1)
         while self._running:
             ready, _ = self._ray.wait(list(self._running), num_returns=1)
-            job, started, tries = self._running.pop(ready[0])
-            outcome = self._outcome(ready[0], job, started)
+            job, tries = self._running.pop(ready[0])
+            outcome = self._outcome(ready[0], job)
             if outcome.code == LOST and tries < self.TRIES:
                 time.sleep(self.PAUSE)
                 if state_of(job.plan) != "done":
@@ -83,16 +87,15 @@ class RayPool:
     def _submit(self, job: Job, tries: int) -> None:
         place = self._place | {"run": job.name}
         reference = self._task.remote(job.arguments, self._env, place, job.leaves, self._archive)
-        self._running[reference] = (job, time.perf_counter(), tries)
+        self._running[reference] = (job, tries)
 
-    def _outcome(self, reference: Any, job: Job, started: float) -> Outcome:
+    def _outcome(self, reference: Any, job: Job) -> Outcome:
         try:
             found = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
-            return Outcome(job, LOST, time.perf_counter() - started, "", f"{type(error).__name__}: {lines[0]}")
-        seconds = time.perf_counter() - started
-        return Outcome(job, found["code"], seconds, found["host"], found["log"], found["files"])
+            return Outcome(job, LOST, 0.0, "", f"{type(error).__name__}: {lines[0]}")
+        return Outcome(job, found["code"], found["seconds"], found["host"], found["log"], found["files"])
 
     def stop(self) -> None:
         """As Pool says."""

@@ -75,7 +75,8 @@ def run_on_node(
         archive: git bundle of the commit, for a node without the checkout; None where there is none to give.
 
     Returns:
-        code; host; log, its end; files, bytes by path below the output folder: empty where the folder is shared.
+        code; seconds that it ran; host; log, its end; files, bytes by path below the output folder: empty where the
+        folder is shared.
     """
     home = Path(tempfile.gettempdir(), f"suite-{os.getuid()}")
     home.mkdir(mode=0o700, exist_ok=True)
@@ -85,6 +86,7 @@ def run_on_node(
     shared = Path(place["output"], place["marker"]).is_file()
     output = Path(place["output"]) if shared else home / place["name"]
     log = str(output / "runs" / "suite" / f"{place['run']}.log")
+    started = time.perf_counter()
     if root is None:
         text = (
             f"error: {place['root']}: this node has no checkout at {place['code'][:12]}; share it, or commit changes"
@@ -94,7 +96,8 @@ def run_on_node(
         code = run_process(root, [*arguments, "--output", str(output)], log, env)
         text = tail(log)
     files = {} if shared or root is None else _files(output, patterns)
-    return {"code": code, "host": os.uname().nodename, "log": text, "files": files}
+    seconds = time.perf_counter() - started
+    return {"code": code, "seconds": seconds, "host": os.uname().nodename, "log": text, "files": files}
 
 
 def _threads() -> int:

@@ -10,6 +10,7 @@ from harness.contribute import command
 from harness.contribute.experiments import review_experiment
 from harness.errors import UserError
 from harness.experiment import read_experiment
+from harness.result.comparable import FOREIGN
 from harness.result.read import read_results
 
 QV = ["q_proj", "v_proj"]
@@ -175,7 +176,7 @@ def test_results_are_read_as_what_was_measured(version, tmp_path, tree, take):
     assert found.skipped == []
     (record,) = found.records
     expected = {"task": "MetaMathQA", "experiment": "lora/llama-3.2-3B-rank32", "score": 0.478, "trainable_params": 9175040.0,
-                "storage": 36715216.0, "memory_train": 22273855488.0, "protocol": "foreign", "status": "success"}  # fmt: skip
+                "storage": 36715216.0, "memory_train": 22273855488.0, "protocol": FOREIGN, "status": "success"}  # fmt: skip
     assert {key: record[key] for key in expected} == expected
     assert json.loads(written.read_text()) == result(accuracy=0.478)
     assert take(source.parent)[0] == 0, "the same once more"

@@ -15,8 +15,10 @@ from result_files import load, ours, published, write
 
 from harness.dashboard.export import to_csv, to_json
 from harness.dashboard.expression import ExpressionError, mask
-from harness.dashboard.filters import Filter, apply
+from harness.dashboard.quantity import QuantityError
+from harness.dashboard.selection import apply
 from harness.dashboard.syntax import LONGEST
+from harness.dashboard.view import View
 from harness.result.columns import COLUMNS
 from harness.result.experiments import by_experiment
 
@@ -202,16 +204,16 @@ def test_expressions_mean_what_they_say(tree):
 
 def test_an_empty_filter_keeps_everything(tmp_path):
     frame = by_experiment(load([write(tmp_path, ours(), published())]).runs)
-    assert apply(frame, Filter()).equals(frame)
-    assert len(apply(frame.iloc[:0], Filter(text="x", expression="score > 1", models=("a",)))) == 0
+    assert apply(frame, View()).equals(frame)
+    assert len(apply(frame.iloc[:0], View(text="x", expression="score > 1", methods=("a",), best=True))) == 0
 
 
 FILTERS = {
-    "task": (Filter(task="CNNDM"), ["ia3/t5"]), "subset": (Filter(subset="copa"), ["lora/copa"]), "methods": (Filter(methods=("ia3", "lora")), ["lora/copa", "lora/int4", "ia3/t5"]),
-    "models": (Filter(models=("meta-llama/Llama-3.2-3B",)), ["lora/int4", "oft/big"]), "hardware": (Filter(hardware=("nvidia-l40s", "none")), ["lora/int4", "oft/big"]),
-    "memory": (Filter(max_memory=700), ["lora/copa", "ia3/t5"]), "less memory": (Filter(max_memory=699), []), "trainable": (Filter(max_trainable=9175040), ["lora/copa", "lora/int4", "ia3/t5"]),
-    "quantization": (Filter(quantization=("int4",)), ["lora/int4"]), "text": (Filter(text="INT lora"), ["lora/int4"]), "expression": (Filter(expression="score >= 0.75"), ["lora/copa"]),
-    "together": (Filter(methods=("lora",), max_memory=10**12, text="l", expression="not profile"), ["lora/copa", "lora/int4"]),
+    "methods": ({"methods": ("ia3", "lora")}, ["lora/copa", "lora/int4", "ia3/t5"]),
+    "memory": ({"max_memory": "700 B"}, ["lora/copa", "ia3/t5"]), "less memory": ({"max_memory": "699 B"}, []), "trainable": ({"max_trainable": "9175040"}, ["lora/copa", "lora/int4", "ia3/t5"]),
+    "quantization": ({"quantization": ("int4",)}, ["lora/int4"]), "text": ({"text": "INT lora"}, ["lora/int4"]), "expression": ({"expression": "score >= 0.75"}, ["lora/copa"]),
+    "together": ({"methods": ("lora",), "max_memory": "1 TB", "text": "l", "expression": "not profile"}, ["lora/copa", "lora/int4"]),
+    "best of each method": ({"best": True, "text": "lora"}, ["lora/copa", "lora/int4"]),  # which may not be compared
 }  # fmt: skip
 
 
@@ -223,15 +225,25 @@ def test_filters(tmp_path, name):
         published("oft/big", **{"train_info.num_trainable_params": 10**9, "train_info.accelerator_memory_max": None}),
     )  # fmt: skip
     frame = load([tmp_path]).runs
-    filter, expected = FILTERS[name]
-    shown = apply(frame, filter)
+    fields, expected = FILTERS[name]
+    shown = apply(frame, View(**fields))
     assert sorted(shown["experiment"]) == sorted(expected)
     assert shown.equals(frame.loc[shown.index])
 
 
 def test_a_wrong_expression_is_an_error():
     with pytest.raises(ExpressionError):
-        apply(FRAME, Filter(expression="scor > 1"))
+        apply(FRAME, View(expression="scor > 1"))
+    with pytest.raises(QuantityError):
+        apply(FRAME, View(max_memory="much"))
+
+
+def test_the_best_run_of_each_method(tmp_path):
+    results = [ours("lora/a", scores=[1.0, 0.0]), ours("lora/b", scores=[1.0, 1.0]), ours("ia3/c", scores=[0.0, 0.0])]
+    frame = by_experiment(
+        load([write(tmp_path, *results, ours("oft/d", 0, (), **{"train_info.status": "failed"}))]).runs
+    )
+    assert sorted(apply(frame, View(best=True))["experiment"]) == ["ia3/c", "lora/b"]
 
 
 # Export --------------------------------------------------------------------------------------------------------------
@@ -292,7 +304,7 @@ def test_json_is_what_is_shown(drawn):
 
 def test_export_of_filtered_experiments(tmp_path):
     frame = by_experiment(load([write(tmp_path, ours("lora/a"), ours("ia3/b", scores=[0.0, 1.0]), published())]).runs)
-    shown = apply(frame, Filter(methods=("ia3",)))
+    shown = apply(frame, View(methods=("ia3",)))
     keys = ["experiment", "score", "memory_train", "storage", "seeds", "subset", "tied", "forgetting", "base_weights"]
     assert to_csv(shown, keys) == ",".join(keys) + "\r\nia3/b,0.5,700,400,1,,False,0.1,\r\n"
     assert json.loads(to_json(shown, keys)) == [

@@ -224,13 +224,13 @@ def test_numbered_documents_resume():
 # Tokenizer and shipped files
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(text=st.text())
 def test_any_text_round_trips(tokenizer, text):
     assert tokenizer.decode(tokenizer(text).input_ids) == text
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     parts=st.lists(st.sampled_from(["12", " ", "\n", " * ", " = ", "Tom", " has", "?", "  ", "-", "\t"]), max_size=12)
 )

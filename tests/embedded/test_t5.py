@@ -226,7 +226,7 @@ def test_claims_are_balanced_and_true_as_labelled():
 # Tokenizer and shipped files
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(text=st.text())
 def test_any_text_round_trips(tokenizer, text):
     assume(not any(token in text for token in tokenizer.all_special_tokens))  # hypothesis tries them, having read them

@@ -18,14 +18,15 @@ class Blocked:
 sys.meta_path.insert(0, Blocked())
 """
 READ = """
-from harness.dashboard import export, expression, filters, notices
+from harness.dashboard import export, notices, selection
+from harness.dashboard.view import View
 from harness.experiment import ROOT
 from harness.result import experiments, pareto
 from harness.result.frame import to_frame
 from harness.result.read import read_results
 
 frame = experiments.fill_intervals(experiments.by_experiment(to_frame(read_results([ROOT / "results" / "MetaMathQA"]).records)))
-shown = filters.apply(frame, filters.Filter(text="LoRA", expression='method == "lora" and score > 50 * percent'))
+shown = selection.apply(frame, View(text="LoRA", expression='method == "lora" and score > 50 * percent'))
 assert 0 < len(shown) < len(frame)
 assert pareto.front(frame, "storage", "score").any()
 notices.notices(frame)

@@ -17,6 +17,7 @@ from harness.result.columns import NUMBERS, TEXTS
 from harness.result.experiments import by_experiment
 from harness.result.files import LARGEST_FILE, UnreadableError, read_object
 from harness.result.origin import task_of
+from harness.result.uncertainty import wilson_interval
 
 
 def only(path, **arguments):
@@ -134,13 +135,55 @@ def test_values_of_a_published_result(tmp_path):
     expected = {
         "task": "Elsewhere", "subset": "", "experiment": "lora/llama-3.2-3B-rank32", "method": "lora", "name": "llama-3.2-3B-rank32",
         "model": "meta-llama/Llama-3.2-3B", "family": "causal", "hardware": "nvidia-l40s", "quantization": "none", "dtype": "bfloat16",
-        "protocol": "foreign", "status": "success", "seed": 0, "score": 0.478, "memory_train": 22273855488, "memory_avg": 11868689976,
+        "protocol": "of another harness", "status": "success", "seed": 0, "score": 0.478, "memory_train": 22273855488, "memory_avg": 11868689976,
         "memory_p99": 17731197992, "storage": 36715216, "trainable_params": 9175040, "train_time": 1867.9, "total_time": 2049.2,
         "rank": 32, "learning_rate": 0.0001, "max_steps": 5000, "metric": "accuracy", "foreign": True, "ranked": True,
     }  # fmt: skip
     assert {key: row[key] for key in expected} == expected
-    for key in ("base_score", "gain", "train_tokens_per_second", "forgetting", "stored_params", "gradients"):
+    rates = (row["train_tokens_per_second"], row["samples_per_second"])
+    assert rates == pytest.approx((4198051 / 1867.9, 20000 / 1867.9))
+    assert (row["valid_score"], row["train_loss"], row["train_tokens"], row["created"]) == (
+        0.36,
+        0.607,
+        4198051,
+        "2025-06-20",
+    )
+    for key in ("base_score", "gain", "forgetting", "stored_params", "gradients", "drift"):
         assert math.isnan(row[key])
+
+
+def scored(**last):
+    """A published result whose last line of metrics has these."""
+    data = published()
+    data["train_info"]["metrics"][-1] = {"step": 5000, **last}
+    return data
+
+
+def test_any_test_metric_is_a_score_under_its_own_name_and_direction(tmp_path):
+    cases = {
+        "dino_similarity": ({"test dino_similarity": 0.61, "drift": 0.2}, (0.61, True, True, False)),
+        "accuracy": ({"test loss": 1.2, "test accuracy": 0.5}, (0.5, True, True, True)),
+        "perplexity": ({"test perplexity": 9.5}, (9.5, False, True, False)),
+        "wobble": ({"test wobble": 17.0}, (17.0, True, False, False)),
+    }
+    for metric, (last, expected) in cases.items():
+        row = only(write(tmp_path / metric / "results", scored(**last)))
+        assert row["metric"] == metric
+        assert (row["score"], row["higher_is_better"], row["direction_known"], row["share"]) == expected
+        assert row["ranked"] == (metric != "wobble")  # shown, not guessed
+        assert row["drift"] == last.get("drift") or math.isnan(row["drift"])
+
+
+def test_a_score_that_is_a_whole_number_of_items_has_a_binomial_interval(tmp_path):
+    scores = {"whole": 630 / 1319, "rounded": 0.478, "half": 0.5}
+    write(tmp_path, *(published(f"lora/{name}", accuracy=score) for name, score in scores.items()))
+    rows = by_experiment(load([tmp_path]).runs).set_index("name")
+    interval = wilson_interval(630 / 1319, 1319)
+    assert (rows.loc["whole", "score_low"], rows.loc["whole", "score_high"]) == pytest.approx(
+        (interval.low, interval.high)
+    )
+    assert "Wilson over 1319 items" in rows.loc["whole", "interval"]
+    assert rows.loc[["rounded", "half"], "score_low"].isna().all()  # of how many items nobody knows
 
 
 def test_variants_of_published_results(tmp_path):

@@ -100,7 +100,7 @@ def test_every_experiment_gets_a_verdict_and_one_is_best(data):
     higher = data.draw(st.booleans())
     verdicts = compare_with_best(entries, higher)
     means = [entry.scores.mean() for entry in entries]
-    best = [position for position, (_, why) in enumerate(verdicts) if why in ("best", "the only one")]
+    best = [position for position, (_, why, _) in enumerate(verdicts) if why in ("best", "the only one")]
     assert len(verdicts) == len(entries)
     assert len(best) == 1
     assert verdicts[best[0]][0]

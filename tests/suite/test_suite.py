@@ -43,6 +43,10 @@ def test_a_plan_for_each_subset_seed_and_point_of_the_grid(tmp_path):
     assert {plan.subset for plan in found} == {"boolq", "rte", "copa"}
 
 
+def test_a_value_that_is_given_twice_makes_one_run():
+    assert grid_of(["max_steps=1,2,1"]) == ({"max_steps": 1}, {"max_steps": 2})
+
+
 def test_a_whole_name_is_that_experiment_alone():
     assert len(make_plans(Wanted(("lora/embedded-llama-rank8",)))) == 1
     assert len(make_plans(Wanted(("lora/embedded-llama-rank",)))) == 3
@@ -93,7 +97,7 @@ def test_each_is_run_once_and_a_second_call_makes_what_is_left(stand_in, tmp_pat
     printed = capsys.readouterr().out
     assert len(stand_in.begun()) == len(set(stand_in.begun())) == 8
     assert len(stand_in.ended()) == 6
-    assert "6 done, 2 failed, 0 not run" in printed
+    assert "6 done, 2 failed\n" in printed
     assert "refused: error: it cannot be done" in printed
     assert "killed by SIGSEGV" in printed
     for line in printed.splitlines():
@@ -136,10 +140,19 @@ def test_instead_of_running(stand_in, tmp_path, capsys):
         "python run.py method_comparison/MetaMathQA/experiments/ia3/embedded-llama --seed 0 --resume"
     )
     assert suite(*given, "--dry-run", output=ROOT) == 0
-    assert capsys.readouterr().out.splitlines()[-1].startswith("0 runs, 0.00 h")
+    assert capsys.readouterr().out == "nothing to be made\n"
     assert suite(*given, "--dry-run", output=tmp_path) == 0
-    assert "2 runs, 0.00 h one after the other, 2 of which no result at hand tells" in capsys.readouterr().out
+    assert capsys.readouterr().out.splitlines()[-1].startswith("2 runs of which no result at hand tells")
     assert not stand_in.begun()
+
+
+def test_this_machine_is_asked_what_it_is_once(tmp_path, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(command, "this_machine", lambda device: asked.append(device) or "another-gpu")
+    given = ("/embedded-llama", "--task", "MetaMathQA", *SOME, "--dry-run", "--here")
+    assert suite(*given, output=ROOT) == 0
+    assert asked == ["cpu"]
+    assert capsys.readouterr().out.count("embedded-llama") == 8, "none of them has a result there"
 
 
 def test_outdated_results_are_made_again_only_when_told(stand_in, tmp_path, capsys):
@@ -191,7 +204,7 @@ def test_no_run_outlives_the_suite(sent, stand_in, tmp_path, monkeypatch):
     printed, _ = process.communicate(timeout=60)
     assert process.returncode == (130 if sent != signal.SIGKILL else -9)
     if sent != signal.SIGKILL:
-        assert "8 not run" in printed
+        assert "0 done, 0 failed, 8 stopped or not begun" in printed
     pids = [line["pid"] for line in stand_in.lines("begins")]
     assert len(pids) == 2, "nothing new was begun"
     assert all(gone(pid) for pid in pids)

@@ -10,7 +10,7 @@ from harness.experiment import ROOT, find_experiment, read_experiment
 from harness.plan import Plan
 from harness.purpose import tuning_of
 from harness.result import tuning
-from harness.result.tuning import Tuning, budget_of, rates_table, read_tuning, tunings_of, unequal_budgets
+from harness.result.tuning import Tuning, budget_of, read_tuning, tunings_of, unequal_budgets
 from harness.suite import tune
 
 RATE = "optimizer_kwargs.lr"
@@ -130,10 +130,10 @@ def test_unequal_budgets_are_told():
     assert budget_of("MetaMathQA", "lora/of-somebody-else") == ""
 
 
-@pytest.mark.parametrize("task", ["MetaMathQA"])
-def test_the_committed_records_are_whole_and_in_the_readme(task):
+@pytest.mark.parametrize("task", sorted(path.parent.name for path in (ROOT / "method_comparison").glob("*/data.py")))
+def test_the_committed_records_are_whole(task):
     records = tunings_of(task)
-    assert "lora/embedded-llama-rank8" in [name for name, _ in records]
+    assert len(records) >= 3 or task != "MetaMathQA"
     for name, record in records:
         folder = ROOT / "method_comparison" / task / "experiments" / name
         assert tune.compatible(record, folder, record.key) is not None, "of the folder as it is"
@@ -142,4 +142,3 @@ def test_the_committed_records_are_whole_and_in_the_readme(task):
             record.values, list(map(record.mean, record.values)), record.higher_is_better
         )
         assert Tuning.model_validate_json(record.model_dump_json()) == record
-    assert rates_table(records) in (ROOT / "method_comparison" / task / "README.md").read_text()

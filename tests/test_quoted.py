@@ -1,0 +1,43 @@
+"""What the documentation says that commands print is what they print."""
+
+import pytest
+
+from harness import quoted
+from harness.errors import UserError
+from harness.experiment import ROOT
+
+QUOTE = "Text.\n\n<!-- output of: {} -->\n{}\n<!-- end of output -->\n\nMore text.\n"
+TABLE = "python -m harness.table MetaMathQA embedded --committed"
+
+
+def test_every_quotation_is_todays(capsys):
+    assert quoted.main(["--check"]) == 0, capsys.readouterr().out
+
+
+@pytest.mark.parametrize("task", sorted(path.parent.name for path in (ROOT / "method_comparison").glob("*/data.py")))
+def test_a_task_with_results_shows_them(task):
+    text = (ROOT / "method_comparison" / task / "README.md").read_text()
+    for arguments in ("", " --costs"):
+        assert f"<!-- output of: python -m harness.table {task} embedded --committed{arguments}" in text
+    if any((ROOT / "method_comparison" / task).glob("experiments/*/*/tuning.json")):
+        assert f"<!-- output of: python -m harness.table {task} --tuning -->" in text
+
+
+def test_what_is_old_is_named_and_renewed(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "README.md"
+    path.write_text(QUOTE.format(TABLE, "| old |"))
+    monkeypatch.setattr(quoted, "documents", lambda: [path])
+    assert quoted.main(["--check"]) == 1
+    assert "README.md: is not today’s output" in capsys.readouterr().out
+    assert path.read_text() == QUOTE.format(TABLE, "| old |")
+    assert quoted.main([]) == 0
+    text = path.read_text()
+    assert "| lora/embedded-llama-rank8 |" in text
+    assert text.startswith("Text.\n\n<!--")
+    assert text.endswith("\n<!-- end of output -->\n\nMore text.\n")
+    assert quoted.main(["--check"]) == 0
+
+
+def test_no_other_command_is_run():
+    with pytest.raises(UserError, match="harness.profiles: expected one of harness.table"):
+        quoted.renewed(QUOTE.format("python -m harness.profiles", "x"))
