@@ -39,7 +39,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        type=_setting,
+        type=setting,
         help="change a training parameter, for example optimizer_kwargs.lr=1e-3; repeatable (the adapter config "
         "is changed in a folder of its own). "
         "The result of such a modified run stays in runs/",
@@ -111,7 +111,8 @@ def natural(text: str) -> int:
     return value
 
 
-def _setting(text: str) -> tuple[list[str], Any]:
+def setting(text: str) -> tuple[list[str], Any]:
+    """KEY=VALUE of the command line, for argparse: the key's parts between dots, and the value, JSON or a text."""
     key, equals, value = text.partition("=")
     if not (key and equals):
         raise argparse.ArgumentTypeError(f"expected KEY=VALUE, got {text!r}")

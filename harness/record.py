@@ -69,11 +69,9 @@ class Record:
 
     def note_splits(self, splits: Splits) -> None:
         """Notes sizes and fingerprint of the data."""
-        info, named = self.result.task, {"train": splits.train, "valid": splits.valid, "test": splits.test}
-        info.train_rows, info.valid_rows, info.test_rows = map(len, named.values())
-        self.result.provenance.data_fingerprint = provenance.fingerprint(
-            [name, row.prompt, row.target, row.reference] for name, rows in named.items() for row in rows
-        )
+        info = self.result.task
+        info.train_rows, info.valid_rows, info.test_rows = len(splits.train), len(splits.valid), len(splits.test)
+        self.result.provenance.data_fingerprint = splits.fingerprint
 
     def note_parameters(self, model: nn.Module) -> None:
         """Notes how much is trained; after the optimizer is made, since LoRA-FA freezes half of what PEFT would train.

@@ -16,7 +16,7 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 
 from harness.errors import UserError, blame, brief, did_you_mean
 from harness.files import check_plain, display_path
-from harness.result.provenance import file_fingerprint
+from harness.result.provenance import file_fingerprint, fingerprint
 
 Text = Annotated[str, Field(min_length=1)]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
@@ -40,6 +40,13 @@ class Splits:
     train: list[Row]
     valid: list[Row]
     test: list[Row]
+
+    @property
+    def fingerprint(self) -> str:
+        """Of all that is trained on, answered and scored."""
+        return fingerprint(
+            [name, row.prompt, row.target, row.reference] for name, rows in vars(self).items() for row in rows
+        )
 
 
 @dataclass(frozen=True)

@@ -29,12 +29,21 @@ LAYERS = [
 ]  # fmt: skip
 BESIDE = {"dashboard": {"result", "experiment", "params", "overlay", "errors", "files", "dashboard"},
           "suite": {"suite", "plan", "purpose", "task", "result", "arguments", "experiment", "files", "errors"},
+          "contribute": {"contribute", "suite", "rehearsal", "purpose", "plan", "workloads", "adapter", "adapter_config", "architecture",
+                         "optimizers", "scoring", "task", "result", "arguments", "experiment", "overlay", "params", "parent",
+                         "files", "errors", "methods"},
           "app": {"dashboard", "result", "experiment", "errors", "files"}}  # fmt: skip
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 
 def modules():
-    files = [ROOT / "run.py", ROOT / "app.py", ROOT / "suite.py", *(ROOT / "harness").glob("**/*.py")]
+    files = [
+        ROOT / "run.py",
+        ROOT / "app.py",
+        ROOT / "suite.py",
+        ROOT / "contribute.py",
+        *(ROOT / "harness").glob("**/*.py"),
+    ]
     return {
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
         for path in sorted(files)
