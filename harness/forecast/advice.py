@@ -5,7 +5,7 @@ from typing import Protocol
 from harness.errors import UserError
 from harness.forecast.shapes import Followed, UnknownShapesError
 from harness.params import TrainingParams
-from harness.result.forecasts import Change, Peak
+from harness.result.forecasts import Change, ForecastPeak
 
 LARGEST = 1024  # rows of a batch that are looked at
 TRIES = 6  # steps followed to find the largest batch
@@ -27,7 +27,7 @@ class Steps(Protocol):
         """The run with other parameters."""
 
 
-def largest_batch(run: Steps, known: Peak, room: int) -> int:
+def largest_batch(run: Steps, known: ForecastPeak, room: int) -> int:
     """The largest batch_size whose step stays within `room` bytes; 0 where none does, LARGEST where all looked at do.
 
     Memory is nearly a straight line in the batch size, so that a few steps find where it crosses.
@@ -51,7 +51,7 @@ def _crossing(points: dict[int, int], room: int, fits: int, too_many: int) -> in
     return min(max(aim, fits + 1), too_many - 1)
 
 
-def changes_of(run: Steps, context: int, answer: Peak) -> list[Change]:
+def changes_of(run: Steps, context: int, answer: ForecastPeak) -> list[Change]:
     """Everything of a short list that would make the run need less, and what it would need, least first.
 
     Args:

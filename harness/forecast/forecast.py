@@ -1,7 +1,6 @@
 """What a run would cost on a GPU, told without one: the forecast of one experiment."""
 
 import dataclasses
-import time
 from collections.abc import Sequence, Sized
 from functools import cached_property
 from importlib.metadata import version
@@ -41,6 +40,11 @@ class Asked:
 
 
 ASK_NOTHING = Asked()
+
+
+def versions() -> dict[str, str]:
+    """Of the libraries whose code is followed."""
+    return {name: version(name).partition("+")[0] for name in LIBRARIES}
 
 
 class Run:
@@ -108,20 +112,20 @@ def forecast(experiment: Experiment, subset: str | None = None, asked: Asked = A
     Raises:
         UserError: there is no such GPU, or data.py is not as it should be.
     """
-    started, task = time.perf_counter(), load_task(experiment.task_folder)
+    task = load_task(experiment.task_folder)
     subset = subset or (task.subsets or (None,))[0]
     plan = Plan(experiment, subset)
     known = {
         "task": experiment.task, "subset": subset, "experiment": f"{experiment.method}/{experiment.name}",
         "model": experiment.params.model_id, "config_fingerprint": plan.config_fingerprint,
-        "overrides": experiment.overrides, "versions": {name: version(name) for name in LIBRARIES},
+        "overrides": experiment.overrides, "versions": versions(),
         "gpu_memory": asked.memory, "gpu": asked.gpu,
     }  # fmt: skip
     try:
         figures = _figures(Run(experiment, task, subset), asked)
     except (UserError, UnknownShapesError) as error:
         figures = {"reason": one_line(error)}
-    made = Forecast(**known, **figures, seconds=round(time.perf_counter() - started, 1), sentence="")
+    made = Forecast(**known, **figures, sentence="")
     return made.model_copy(update={"sentence": sentence_of(made, experiment.params)})
 
 

@@ -13,26 +13,30 @@ from pathlib import Path
 from harness.arguments import add_gpu
 from harness.errors import run_command
 from harness.experiment import find_experiment, read_experiment
-from harness.forecast.forecast import Asked, forecast
+from harness.forecast.forecast import Asked, forecast, versions
 from harness.models import quiet_libraries
 from harness.plan import Plan
 from harness.result.forecasts import Forecast, read_forecast_file, write_forecasts
 
 
-def forecast_all(path: Path, wanted: Sequence[tuple[str, str | None]], asked: Asked) -> list[Forecast]:
-    """Forecasts of experiment folders and subsets, written to a file as they are made."""
-    known = {(one.config_fingerprint, one.task, one.subset, one.gpu_memory, one.gpu): one
-             for one in (read_forecast_file(path) if path.is_file() else [])}  # fmt: skip
-    made: list[Forecast] = []
+def forecast_all(path: Path, wanted: Sequence[tuple[str, str | None]], asked: Asked) -> None:
+    """Forecasts of experiment folders and subsets, written to a file as they are made, beside what it holds."""
+    held = {
+        (one.task, one.subset, one.experiment): one for one in (read_forecast_file(path) if path.is_file() else [])
+    }
     for number, (folder, subset) in enumerate(wanted, 1):
         experiment = read_experiment(find_experiment(folder))
-        fingerprint = Plan(experiment, subset).config_fingerprint
-        old = known.get((fingerprint, experiment.task, subset, asked.memory, asked.gpu))
-        new = old if old is not None and old.experiment == f"{experiment.method}/{experiment.name}" else None
-        made.append(new or forecast(experiment, subset, asked))
-        print(f"{number}/{len(wanted)} {made[-1].experiment} {subset or ''} {made[-1].sentence}", file=sys.stderr)
-        write_forecasts(path, made)
-    return made
+        key = experiment.task, subset, f"{experiment.method}/{experiment.name}"
+        if key not in held or not _is_current(held[key], Plan(experiment, subset), asked):
+            held[key] = forecast(experiment, subset, asked)
+            write_forecasts(path, [held[each] for each in sorted(held, key=str)])
+        print(f"{number}/{len(wanted)} {'/'.join(filter(None, key))}: {held[key].sentence}", file=sys.stderr)
+
+
+def _is_current(one: Forecast, plan: Plan, asked: Asked) -> bool:
+    """Whether a forecast on file is of what the folder says now and of what is asked."""
+    said = one.config_fingerprint, one.gpu_memory, one.gpu, one.versions
+    return said == (plan.config_fingerprint, asked.memory, asked.gpu, versions())
 
 
 def start(argv: Sequence[str] | None) -> int:

@@ -20,11 +20,11 @@ from harness.errors import one_line
 from harness.experiment import Experiment
 from harness.forecast.accelerator import Accelerator
 from harness.forecast.allocator import CachingAllocator, rounded
-from harness.forecast.trace import META, Trace
+from harness.forecast.storages import META, Trace
 from harness.learner import Learner
 from harness.measure.memory_parts import memory_parts
 from harness.precision import matmul_dtype
-from harness.result.forecasts import Parts, Peak
+from harness.result.forecasts import ForecastPeak, Parts
 from harness.result.schema import MemoryParts
 from harness.task import Row
 from harness.workloads import Workload
@@ -46,7 +46,7 @@ class Followed:
     flops: of matrix products.
     """
 
-    peak: Peak
+    peak: ForecastPeak
     parts: Parts | None = None
     kept: MemoryParts | None = None
     flops: int = 0
@@ -172,7 +172,9 @@ class _Follow:
         """The forward pass ends: what it made and still lives is kept for the backward pass."""
         self._after_forward = self._trace.live.keys() - self._before.keys()
 
-    def result(self, rows: int, length: int, owners: Mapping[int, str], vocabulary: int | None) -> tuple[Peak, Parts]:
+    def result(
+        self, rows: int, length: int, owners: Mapping[int, str], vocabulary: int | None
+    ) -> tuple[ForecastPeak, Parts]:
         """The peak, and its parts."""
         events = list(self._trace.events)
         reserved = self._allocator.play(events)
@@ -181,7 +183,7 @@ class _Follow:
         sizes = dict.fromkeys(Parts.model_fields, 0)
         for number, size in live.items():
             sizes[owners.get(number) or self._part(number, vocabulary)] += rounded(size)
-        peak = Peak(rows=rows, length=length, allocated=sum(sizes.values()), reserved=reserved)
+        peak = ForecastPeak(rows=rows, length=length, allocated=sum(sizes.values()), reserved=reserved)
         return peak, Parts(**sizes)
 
     def _part(self, number: int, vocabulary: int | None) -> str:

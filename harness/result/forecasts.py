@@ -19,11 +19,11 @@ from harness.result.store import write_atomically
 from harness.result.units import human_bytes
 
 
-class _Strict(BaseModel):
+class _Figures(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Parts(_Strict):
+class Parts(_Figures):
     """What lives at the peak of training, in bytes; together they are what is allocated."""
 
     base_weights: int = Field(description="frozen weights and buffers, as stored")
@@ -35,7 +35,7 @@ class Parts(_Strict):
     workspace: int = Field(description="what comes and goes within a pass or the optimizer's step")
 
 
-class Peak(_Strict):
+class ForecastPeak(_Figures):
     """The most memory of one step or answer, in bytes.
 
     reserved is what torch's allocator holds for what is allocated, with its rounding and the gaps that remain.
@@ -47,14 +47,14 @@ class Peak(_Strict):
     reserved: int
 
 
-class Change(_Strict):
+class Change(_Figures):
     """Something that would change what training needs, recomputed."""
 
     what: str
     needed: int = Field(description="bytes on the GPU, as Forecast.needed")
 
 
-class Forecast(_Strict):
+class Forecast(_Figures):
     """What one run would need on an accelerator. Bytes; null where it cannot be told, and `reason` says why."""
 
     task: str
@@ -64,17 +64,16 @@ class Forecast(_Strict):
     config_fingerprint: str
     overrides: dict
     versions: dict[str, str] = Field(description="of the libraries whose code was followed")
-    seconds: float = Field(description="that the forecast took")
     reason: str | None = Field(None, description="why there is none, in one line")
     trainable: int | None = None
     total: int | None = None
     parts: Parts | None = Field(None, description="at the peak of a step on the longest batch")
     gradients: int | None = Field(None, description="all of them, after a backward pass")
-    training: Peak | None = Field(None, description="of a step on the task's longest batch")
-    standing: Peak | None = Field(
+    training: ForecastPeak | None = Field(None, description="of a step on the task's longest batch")
+    standing: ForecastPeak | None = Field(
         None, description="on the batch that stands for a run: the longest since the cache was emptied, on average"
     )
-    evaluation: Peak | None = None
+    evaluation: ForecastPeak | None = None
     context: int | None = Field(None, description="allowance for the driver's context and the libraries' workspaces")
     needed: int | None = Field(None, description="the larger reserved peak, and the context")
     gpu_memory: int | None = None
@@ -90,7 +89,7 @@ class Forecast(_Strict):
     sentence: str = Field(description="the forecast in words")
 
 
-class ForecastFile(_Strict):
+class ForecastFile(_Figures):
     """One file."""
 
     format: Literal[1] = 1

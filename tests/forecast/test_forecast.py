@@ -15,8 +15,8 @@ from harness.forecast.forecast import CONTEXT, Asked, forecast
 from harness.forecast.gpus import GPUS, find_gpu, tokens_per_second
 from harness.forecast.lengths import middles, since_emptied
 from harness.forecast.shapes import Followed
-from harness.forecast.trace import META, Trace
-from harness.result.forecasts import Peak, forecast_path, read_forecasts, table_of, write_forecasts
+from harness.forecast.storages import META, Trace
+from harness.result.forecasts import ForecastPeak, forecast_path, read_forecasts, table_of, write_forecasts
 from harness.result.read import read_results
 
 CONTENT = ROOT / "method_comparison"
@@ -120,7 +120,7 @@ class StraightLine:
         return Followed(self.peak(rows))
 
     def peak(self, rows):
-        return Peak(rows=rows, length=1, allocated=0, reserved=self.shared + self.each * rows)
+        return ForecastPeak(rows=rows, length=1, allocated=0, reserved=self.shared + self.each * rows)
 
 
 @pytest.mark.parametrize(("shared", "each", "room", "largest"), [
