@@ -173,6 +173,7 @@ for _path in all_experiments():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Unsupported layer type .*Norm:UserWarning")
 @pytest.mark.parametrize("folder", list(REAL.values()), ids=list(map("/".join, REAL)))
 def test_every_method_on_every_kind_of_model_has_a_forecast(folder):
     made = forecast(read_experiment(folder), asked=Asked(advise=False))

@@ -14,6 +14,7 @@ from harness.precision import autocast
 from harness.task import load_task
 from harness.workloads import find_workload
 
+pytestmark = pytest.mark.filterwarnings("ignore:Unsupported layer type .*Norm:UserWarning")  # LN tuning's
 CPU = torch.device("cpu")
 EMBEDDED = [path for path in all_experiments() if path.name.startswith("embedded-")]
 QUICK = ("lora/embedded-llama-rank8", "full-finetuning/embedded-llama", "lisa/embedded-llama-layers2",
