@@ -15,7 +15,7 @@ class Method:
     """One row of the table.
 
     title: as people call it. source: an arXiv number or another address, empty for PEFT's documentation. embedded,
-    real: experiments of MetaMathQA, the second None where there is none on Llama-3.2-3B.
+    real: experiments of one task, the second None where there is none on Llama-3.2-3B.
     """
 
     title: str

@@ -61,7 +61,7 @@ def start(argv: Sequence[str] | None) -> None:
             raise UserError(f"--results {folder}: no such folder; expected one that holds <Task>/<hardware>/*.json")
     if arguments.committed and arguments.results:
         raise UserError("--committed: is of the checkout's results; leave out --results")
-    found = read_results(committed(ROOT, "results") if arguments.committed else folders)
+    found = read_results(committed(ROOT) if arguments.committed else folders)
     for side in (a, b):
         find_results(side, found, folders, tasks[0] if tasks else None, arguments.subset)
     a.notes[:0] = map(str, found.skipped)

@@ -38,7 +38,7 @@ def start(argv: Sequence[str] | None) -> None:
         print(rates_table(tunings_of(arguments.task, arguments.pattern)))
         return
     folder = ROOT / "results" / arguments.task
-    paths = committed(ROOT, f"results/{arguments.task}") if arguments.committed else [folder]
+    paths = committed(ROOT, arguments.task) if arguments.committed else [folder]
     found = read_results(paths, arguments.task)
     for skipped in found.skipped:
         print(f"warning: {skipped}", file=sys.stderr)

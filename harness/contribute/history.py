@@ -14,7 +14,7 @@ DECIDING = ("adapter_config.json", "training_params.json")  # a README or a tuni
 
 
 @dataclass(frozen=True)
-class Change:
+class Edit:
     """One file: `kind` is git's letter, A for one that is new."""
 
     kind: str
@@ -29,7 +29,7 @@ class History:
     """
 
     base: str
-    changes: list[Change]
+    changes: list[Edit]
     experiments: frozenset[PurePosixPath]
 
 
@@ -47,8 +47,8 @@ def read_history(base: str, root: Path) -> History:
     (left,) = git("merge-base", known.strip(), "HEAD")
     left = left.strip()
     differing = git("diff", "--name-status", "-z", "--no-renames", "--no-ext-diff", left)
-    changes = [Change(kind, PurePosixPath(path)) for kind, path in zip(differing[::2], differing[1::2], strict=True)]
-    changes += [Change("A", PurePosixPath(path)) for path in git("ls-files", "-z", "--others", "--exclude-standard")]
+    changes = [Edit(kind, PurePosixPath(path)) for kind, path in zip(differing[::2], differing[1::2], strict=True)]
+    changes += [Edit("A", PurePosixPath(path)) for path in git("ls-files", "-z", "--others", "--exclude-standard")]
     before = map(PurePosixPath, git("ls-tree", "-r", "-z", "--name-only", left, "--", CONTENT))
     folders = frozenset(path.parents[0] for path in before if _is_of_experiment(path))
     return History(base, sorted(changes, key=lambda one: one.path), folders)

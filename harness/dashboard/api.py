@@ -27,7 +27,7 @@ class Api:
         """The table of the Results page: the rows that pass the link's filters, in its order, with raw values.
 
         Parameters:
-            link: a page's link or its query, such as "task=MetaMathQA&max_memory=24 GB"; empty for the first page.
+            link: a page's link or its query, such as "max_memory=24 GB&best=1"; empty for the first page.
         Returns:
             One object per experiment, as in the JSON export: bytes, seconds, shares from 0 to 1; missing is null.
         """

@@ -25,7 +25,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def file_name(view: View, kind: str) -> str:
-    """'MetaMathQA--Llama-3.2-3B.csv'."""
+    """'<Task>--Llama-3.2-3B.csv'."""
     parts = [
         re.sub(r"[^A-Za-z0-9_.-]+", "-", part).strip("-.")[:80] for part in (view.task, view.model.split("/")[-1])
     ]

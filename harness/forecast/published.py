@@ -3,7 +3,7 @@
     python -m harness.forecast.published            # the table
     python -m harness.forecast.published --write    # into docs/forecast.md, between its two marks
 
-harness/forecast/published.json holds what was measured, and the settings where they differ from this project's.
+docs/forecast.json holds what was measured, and the settings where they differ from this project's.
 """
 
 import argparse
@@ -12,7 +12,6 @@ import json
 import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence, Sized
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -30,8 +29,8 @@ from harness.models import quiet_libraries
 from harness.task import Row, load_task
 from harness.workloads import Workload, find_workload
 
-DATA = Path(__file__).with_suffix(".json")
 PAGE = ROOT / "docs" / "forecast.md"
+DATA = PAGE.with_suffix(".json")
 BEGIN, END = "<!-- python -m harness.forecast.published -->", "<!-- end -->"
 BUCKETS = 40  # of rows, whose lengths stand for a run's
 PARTS = 2  # batches whose memory is averaged

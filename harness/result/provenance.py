@@ -93,9 +93,10 @@ def git_state(root: Path) -> dict[str, Any]:
     }
 
 
-def committed(root: Path, folder: str) -> list[Path]:
-    """The files of a folder that git tracks."""
-    return [root / name for name in (_git(root, "ls-files", "-z", folder) or "").split("\0") if name]
+def committed(root: Path, task: str | None = None) -> list[Path]:
+    """The results that git tracks, of one task or of all: results/<Task>/<hardware>/*.json."""
+    pattern = f":(glob)results/{task or '*'}/*/*.json"
+    return [root / name for name in (_git(root, "ls-files", "-z", pattern) or "").split("\0") if name]
 
 
 def _git(root: Path, *arguments: str) -> str | None:

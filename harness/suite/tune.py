@@ -66,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The arguments of suite.py tune."""
     parser = argparse.ArgumentParser(prog="suite.py tune", description=__doc__)
-    parser.add_argument("experiment", help="its folder, such as CNNDM/experiments/lora/embedded-t5-qv-rank8, or "
+    parser.add_argument("experiment", help="its folder, <Task>/experiments/<method>/<name>, or "
                         "<method>/<name> where no other task has the same")  # fmt: skip
     parser.add_argument("--key", required=True, help="of the parameters, such as optimizer_kwargs.lr")
     parser.add_argument("--values", required=True, metavar="V1,V2", help="to try, such as 3e-5,1e-4,3e-4,1e-3")
