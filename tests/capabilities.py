@@ -162,7 +162,8 @@ def two_adapters(trial: Trial) -> bool:
     before = trial.logits(model)
     config = without_data(copy.deepcopy(trial.adapter.config))
     config.task_type = model.peft_config["default"].task_type
-    for key in ("cpt_token_ids", "cpt_mask", "cpt_tokens_type_mask", "num_virtual_tokens"):
+    made = ("cpt_token_ids", "cpt_mask", "cpt_tokens_type_mask", "num_virtual_tokens")
+    for key in (*made, "tokenizer_name_or_path", "tokenizer_kwargs"):
         if hasattr(config, key):
             setattr(config, key, getattr(model.peft_config["default"], key))
     model.add_adapter("second", config)
