@@ -1,5 +1,6 @@
 """Whether an adapter config fits a model: its expressions and lists against the modules, its numbers of tokens."""
 
+import math
 import re
 import subprocess
 import sys
@@ -30,7 +31,8 @@ def check_patterns(values: dict[str, Any], module_names: Iterable[str], where: s
                 raise UserError(f"{where}: {key}: expected an expression of at most {PATTERN_CHARACTERS} characters; "
                                 "shorten it or list the modules")  # fmt: skip
             try:
-                subprocess.run([sys.executable, "-I", "-c", _TRY_PATTERN, pattern, str(2 * PATTERN_SECONDS)],
+                limit = str(math.ceil(2 * PATTERN_SECONDS))
+                subprocess.run([sys.executable, "-I", "-c", _TRY_PATTERN, pattern, limit],
                                input=names, text=True, check=True, timeout=PATTERN_SECONDS,
                                capture_output=True)  # fmt: skip
             except subprocess.TimeoutExpired:

@@ -48,23 +48,24 @@ def make_plans(choice: Wanted) -> list[Plan]:
     Raises:
         UserError: nothing matches, or a folder is not as it should be.
     """
-    plans = [plan for folder in all_experiments() if _matches(folder, choice) for plan in plans_of(folder, choice)]
+    folders = all_experiments()
+    named = {part: [folder for folder in folders if _is_named(folder, part)] for part in choice.patterns}
+    plans = [plan for folder in folders if _matches(folder, choice, named) for plan in plans_of(folder, choice)]
     if not plans:
         raise UserError("no experiment matches; leave out what narrows the choice, or see method_comparison/")
     return plans
 
 
-def _names(pattern: str, shown: str) -> bool:
-    """A whole <method>/<name> names that experiment alone, anything else all whose paths contain it."""
+def _is_named(folder: Path, pattern: str) -> bool:
     part = pattern.strip("/")
-    whole = "/" in part and any(path.as_posix().endswith(f"/{part}") for path in all_experiments())
-    return shown.endswith(f"/{part}") if whole else part in shown
+    return "/" in part and folder.as_posix().endswith(f"/{part}")
 
 
-def _matches(folder: Path, choice: Wanted) -> bool:
+def _matches(folder: Path, choice: Wanted, named: dict[str, list[Path]]) -> bool:
+    """A pattern that is a whole <method>/<name> is that experiment alone, any other a part of paths."""
     shown = display_path(folder)
     return (
-        (not choice.patterns or any(map(_names, choice.patterns, itertools.repeat(shown))))
+        (not named or any(folder in whole if whole else part in shown for part, whole in named.items()))
         and folder.parents[2].name in (choice.tasks or (folder.parents[2].name,))
         and folder.parent.name in (choice.methods or (folder.parent.name,))
         and (not choice.models or any(part in read_experiment(folder).params.model_id for part in choice.models))

@@ -1,19 +1,18 @@
 """The committed results: their schema, and that they are whole."""
 
-import subprocess
 from collections import Counter
 
 import pytest
 
 from harness.experiment import ROOT, all_experiments
+from harness.result.provenance import committed
 from harness.result.read import read_results
 from harness.result.schema import json_schema
 from harness.result.store import file_name, read_result
 from harness.task import choose_subsets, load_task
 
 # What git tracks: results that whoever runs the tests has made are their own affair.
-TRACKED = subprocess.run(["git", "ls-files", "results"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-COMMITTED = [ROOT / name for name in TRACKED.split()]
+COMMITTED = committed(ROOT)
 
 
 def test_the_committed_schema_is_the_schema():
