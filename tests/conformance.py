@@ -46,6 +46,8 @@ from harness.workloads import find_workload
 
 STEPS, ROWS, CPU = 3, 4, torch.device("cpu")
 TOLERANCE = {"rtol": 1e-3, "atol": 1e-3}  # of logits, whose size is about 10
+# The sum of base and change is rounded once more where the change is large: 0.002 was seen, FourierFT on summaries.
+MERGED = {"rtol": 1e-3, "atol": 5e-3}
 # Disabled is not the base: the initialization takes a part out of the base weights, or replaces them by another form.
 CHANGES_BASE = {"pissa", "olora", "corda", "lora_ga", "kasa", "OSF"}
 # Trained tensors that no gradient can reach, by an expression in their names: the last layer's shadow is never read.
@@ -244,7 +246,7 @@ def merged_is_unmerged(model: PeftModel, experiment: Experiment, batch, expected
             found = logits_of(bare, batch.inputs, experiment)
     except (NotImplementedError, ValueError, AttributeError, TypeError):  # how PEFT's methods say that they cannot
         return False
-    torch.testing.assert_close(found, expected, **TOLERANCE, msg="merged is unmerged")
+    torch.testing.assert_close(found, expected, **MERGED, msg="merged is unmerged")
     return True
 
 
