@@ -141,3 +141,13 @@ def _decides(layer: Layer, path: list[str]) -> bool:
 
 
 _ABSENT = object()
+
+
+def flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested settings under dotted names; an empty object is a value."""
+    if not isinstance(values, dict) or not values:
+        return {prefix: values} if prefix else {}
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= flat(value, f"{prefix}.{key}" if prefix else str(key))
+    return found

@@ -9,13 +9,13 @@ import math
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.errors import UserError
 from harness.experiment import ROOT, Experiment, display_path
+from harness.overlay import flat
 from harness.result.comparable import Record
 from harness.result.provenance import fingerprint
 from harness.result.read import read_results
@@ -92,7 +92,7 @@ class Plan:
         given += [] if self.subset is None else ["--subset", self.subset]
         given += ["--seed", str(self.experiment.params.seed), *(["--profile"] if self.profile else [])]
         given += ["--tune"] if self.tuning else []
-        for key, value in _flat(self.experiment.overrides):
+        for key, value in flat(self.experiment.overrides).items():
             given += ["--set", f"{key}={json.dumps(value)}"]
         return given
 
@@ -119,14 +119,6 @@ class Plan:
                 except KeyboardInterrupt:
                     process.kill()
                 return EXIT_CODES["cancelled"]
-
-
-def _flat(nested: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in nested.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
 
 
 def still_to_run(plans: Sequence[Plan], hardware: str, overwrite: bool, skip_existing: bool) -> list[Plan]:

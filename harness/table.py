@@ -42,8 +42,11 @@ def start(argv: Sequence[str] | None) -> None:
     found = read_results(paths, arguments.task)
     for skipped in found.skipped:
         print(f"warning: {skipped}", file=sys.stderr)
-    records = [record for record in found.records if arguments.pattern in record["experiment"]]
-    records = [record for record in records if arguments.subset in (None, record["subset"])]
+    records = [
+        record
+        for record in found.records
+        if arguments.pattern in record["experiment"] and arguments.subset in (None, record["subset"])
+    ]
     shown = []
     for record in sorted(records, key=lambda one: one["source"]):
         if reason := unranked(record):

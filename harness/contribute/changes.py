@@ -5,7 +5,7 @@ from typing import Any
 
 from harness.contribute.concerns import Concern, warning
 from harness.experiment import Experiment, display_path
-from harness.overlay import build_params
+from harness.overlay import build_params, flat
 
 WARN_FROM = 3
 # What another model or full fine-tuning cannot do without is no deviation of its own.
@@ -19,14 +19,6 @@ def changed_parameters(experiment: Experiment) -> dict[str, tuple[Any, Any]]:
     after = flat(experiment.params.model_dump())
     return {key: (before.get(key), after.get(key)) for key in [*after, *(before.keys() - after.keys())]
             if before.get(key) != after.get(key)}  # fmt: skip
-
-
-def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested dictionaries as one of dotted keys."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return found
 
 
 def unusual_changes(experiment: Experiment, changed: dict[str, tuple[Any, Any]]) -> Iterator[Concern]:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.adapter_config import Adapter
-from harness.contribute.changes import flat
 from harness.contribute.concerns import Concern, warning
 from harness.errors import UserError
 from harness.experiment import Experiment, display_path, read_experiment
+from harness.overlay import flat
 
 NEAR = 0.25
 

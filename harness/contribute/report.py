@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.contribute.concerns import Review
 from harness.errors import UserError
-from harness.result.units import human_bytes
+from harness.result.units import human_bytes, plural
 
 MOST_ITEMS = 6  # of a list
 FEW = 5  # folders that are described although nothing is to be said of them
@@ -24,7 +24,7 @@ def print_report(reviews: Iterable[Review], many: bool) -> int:
         short = many and not review.concerns and ("measured" in review.facts or not review.facts)
         print(*([f"ok  {review.place}"] if short else lines_of(review)), sep="\n", flush=True)
     errors, warnings = count(done)
-    print(f"{plural(errors, 'error')}, {plural(warnings, 'warning')}"
+    print(f"{errors or 'no'} {plural(errors, 'error')}, {warnings or 'no'} {plural(warnings, 'warning')}"
           + ("" if errors else "; nothing has to be put right"))  # fmt: skip
     return int(errors > 0)
 
@@ -41,11 +41,6 @@ def count(reviews: Iterable[Review]) -> tuple[int, int]:
     """How many errors and warnings."""
     levels = [concern.level for review in reviews for concern in review.concerns]
     return levels.count("error"), levels.count("warning")
-
-
-def plural(number: int, word: str) -> str:
-    """'1 error', '2 errors', 'no errors'."""
-    return f"{number or 'no'} {word}{'' if number == 1 else 's'}"
 
 
 def lines_of(review: Review) -> Iterator[str]:

@@ -7,7 +7,7 @@ from harness.contribute.concerns import Concern, error
 from harness.experiment import Experiment
 from harness.files import named
 from harness.result.schema import PROTOCOL
-from harness.result.tuning import FILE, Tuning, best, read_tuning, value_of
+from harness.result.tuning import FILE, read_tuning, value_of
 from harness.suite.tune import settings_of
 
 
@@ -33,9 +33,5 @@ def tuning_contradictions(experiment: Experiment) -> Iterator[Concern]:
     grid = set(product(record.values, record.subsets, record.seeds))
     if grid != {(one.value, one.subset, one.seed) for one in record.trials}:
         yield error(f"{where}: trials: expected one for each value, subset and seed, no more and no less; tune again")
-    elif (found := _best(record)) != record.chosen:
+    elif (found := record.best()) != record.chosen:
         yield error(f"{where}: chosen: {record.chosen} is not the best of its trials, {found} is; tune again")
-
-
-def _best(record: Tuning):
-    return best(record.values, [record.mean(value) for value in record.values], record.higher_is_better)

@@ -7,9 +7,10 @@ import pandas
 
 from harness.dashboard import files, plots
 from harness.dashboard.data import column_of, column_of_row, labels
-from harness.dashboard.files import ABSENT, flat, runs_of_row, setting
+from harness.dashboard.files import ABSENT, runs_of_row, setting
 from harness.dashboard.selection import Shown
 from harness.dashboard.view import View
+from harness.overlay import flat
 from harness.result.columns import COLUMNS, METRICS, NUMBERS, TIMED, format_value
 from harness.result.comparable import difference, group_for
 from harness.result.compare import compare_runs

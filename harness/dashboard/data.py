@@ -22,6 +22,7 @@ from harness.result.files import Skipped, find_files
 from harness.result.frame import to_frame
 from harness.result.read import read_results
 from harness.result.ties import BEST
+from harness.result.units import plural
 
 PROFILE = "profiles:"
 Place = tuple[str, str]  # part of a task, base model
@@ -123,7 +124,7 @@ def model_options(frame: pandas.DataFrame, places: Sequence[Place], part: str) -
 
 def _model_label(model: str, count: int) -> str:
     small = "small test model, " if is_small(model) else ""
-    return f"{model or 'unknown model'} ({small}{count} experiment{'' if count == 1 else 's'})"
+    return f"{model or 'unknown model'} ({small}{count} {plural(count, 'experiment')})"
 
 
 def hardware_options(rows: pandas.DataFrame) -> dict[str, str]:

@@ -7,11 +7,12 @@ import pandas
 
 from harness.dashboard import files, plots
 from harness.dashboard.data import column_of_row
-from harness.dashboard.files import RunFile, flat, runs_of_row, setting
+from harness.dashboard.files import RunFile, runs_of_row, setting
 from harness.dashboard.methods import links
 from harness.dashboard.needs import is_full
 from harness.dashboard.results import badges
 from harness.experiment import CONTENT, ROOT
+from harness.overlay import flat
 from harness.result.columns import COLUMNS, format_value
 from harness.result.tuning import UNTUNED, read_tuning
 

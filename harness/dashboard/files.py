@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from harness.errors import UserError
 from harness.experiment import CONTENT, ROOT, read_json
+from harness.overlay import flat
 from harness.params import GenerationKwargs, TrainingParams
 from harness.result.files import UnreadableError, read_object
 from harness.result.units import MISSING
@@ -98,16 +99,6 @@ def _read(source: str, seed: int | None) -> RunFile:
 
 
 forget = _read.cache_clear  # files may have changed
-
-
-def flat(values: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested settings under dotted names; an empty object is a value."""
-    if not isinstance(values, dict) or not values:
-        return {prefix: values} if prefix else {}
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        found |= flat(value, f"{prefix}.{key}" if prefix else str(key))
-    return found
 
 
 def task_defaults(task: str, root: Path = ROOT) -> dict[str, Any] | None:

@@ -33,7 +33,7 @@ from harness.dashboard.subsets import all_subsets
 from harness.dashboard.view import CONTROLS, FILTERED, MOST_COMPARED, TABS, View, from_query, query_of
 from harness.experiment import all_experiments, display_path
 from harness.result.columns import COLUMNS, format_value
-from harness.result.units import MISSING
+from harness.result.units import MISSING, plural
 
 FOLDER = Path(__file__).parent
 TITLE = "PEFT method comparison"
@@ -183,7 +183,7 @@ class Dashboard:
 def _summary(shown: Shown) -> list[str]:
     """How many experiments and runs there are, what the score is, and what it is to be read against."""
     rows = shown.everything
-    count = f"{len(rows):,} experiment{'' if len(rows) == 1 else 's'}, {rows['seeds'].sum():,} runs"
+    count = f"{len(rows):,} {plural(len(rows), 'experiment')}, {rows['seeds'].sum():,} runs"
     parts = [count if len(shown.rows) == len(rows) else f"{len(shown.rows):,} of {count}"]
     metrics = sorted(set(rows["metric"]) - {""})
     parts += [f"score: {metrics[0]} on the test split"] if len(metrics) == 1 else []

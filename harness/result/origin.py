@@ -8,6 +8,7 @@ import msgspec
 
 from harness.experiment import CONTENT, ROOT
 from harness.result.provenance import slug
+from harness.result.units import plural
 
 
 def hardware_of(own: str, accelerator: str, machine: str) -> str:
@@ -31,7 +32,7 @@ def processor_of(hardware: Any) -> str:
     known = ", ".join(f"{name} {value:g}" for name, value in kind.items() if value is not None)
     parts = [f"{hardware.cpu or 'unknown'} ({known})" if known else hardware.cpu]
     if hardware.threads is not None:
-        parts.append(f"{hardware.threads:g} thread{'' if hardware.threads == 1 else 's'}")
+        parts.append(f"{hardware.threads:g} {plural(hardware.threads, 'thread')}")
     return ", ".join(filter(None, parts))
 
 

@@ -63,6 +63,14 @@ class Tuning(_Record):
             return None
         return statistics.fmean(map(statistics.fmean, by_subset))
 
+    def best(self) -> Value:
+        """The value with the best mean.
+
+        Raises:
+            UserError: none has one.
+        """
+        return best(self.values, [self.mean(value) for value in self.values], self.higher_is_better)
+
     @property
     def budget(self) -> str:
         """'best of 4 rates, 1 seed'."""

@@ -17,6 +17,11 @@ def write(unit: Unit, value: Any) -> str:
     return str(value) if unit == "text" else _WRITERS[unit](float(value))
 
 
+def plural(count: float, noun: str) -> str:
+    """'run' of one, else 'runs'."""
+    return noun if count == 1 else f"{noun}s"
+
+
 def human_bytes(count: float | None) -> str:
     """Bytes in the unit that leaves one to three digits: 2_097_152 is '2.0 MiB'."""
     if count is None:

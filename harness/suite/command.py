@@ -13,7 +13,8 @@ from typing import Any
 from harness.arguments import natural, nest
 from harness.errors import UserError
 from harness.files import ROOT
-from harness.suite.drive import counted, describe, run_all
+from harness.result.units import plural
+from harness.suite.drive import describe, run_all
 from harness.suite.plans import Wanted, estimate, make_plans, state_of
 from harness.suite.pools import Job, Pool, local_pool
 from harness.suite.ray_pool import RayPool
@@ -37,9 +38,8 @@ def main(argv: Sequence[str], description: str) -> int:
     outdated = states.count("outdated") if not arguments.overwrite else 0
     wanted = ("missing", "outdated") if arguments.overwrite else ("missing",)
     todo = [plan for plan, state in zip(plans, states, strict=True) if state in wanted]
-    print(
-        f"{counted(len(plans), 'run')} asked for, {states.count('done')} done, {len(todo)} to be made", file=sys.stderr
-    )
+    runs = f"{len(plans)} {plural(len(plans), 'run')}"
+    print(f"{runs} asked for, {states.count('done')} done, {len(todo)} to be made", file=sys.stderr)
     if outdated:
         print(f"{outdated} have results of another protocol or of an older folder; --overwrite makes them again",
               file=sys.stderr)  # fmt: skip

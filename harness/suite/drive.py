@@ -13,6 +13,7 @@ from harness.files import display_path
 from harness.plan import Plan
 from harness.result.schema import EXIT_CODES
 from harness.result.store import write_atomically
+from harness.result.units import plural
 from harness.suite.pools import Job, Outcome, Pool
 
 WORDS = {1: "a bug", 2: "refused", 3: "out of memory", 4: "diverged", 70: "its worker was lost", 130: "cancelled"}
@@ -24,9 +25,11 @@ def describe(plans: Sequence[Plan], seconds: Sequence[float | None]) -> str:
         return "nothing to be made"
     lines = [f"{duration(known):>8}  {shown(plan)}" for plan, known in zip(plans, seconds, strict=True)]
     known = [one for one in seconds if one is not None]
-    sums = [f"{counted(len(known), 'run')}: {duration(sum(known))} one after the other"] if known else []
+    sums = [f"{len(known)} {plural(len(known), 'run')}: {duration(sum(known))} one after the other"] if known else []
     unknown = len(seconds) - len(known)
-    sums += [f"{counted(unknown, 'run')} of which no result at hand tells how long they take"] if unknown else []
+    sums += (
+        [f"{unknown} {plural(unknown, 'run')} of which no result at hand tells how long they take"] if unknown else []
+    )
     return "\n".join([*lines, *sums])
 
 
@@ -37,11 +40,6 @@ def duration(seconds: float | None) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def counted(count: int, noun: str) -> str:
-    """'1 run', '2 runs'."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def shown(plan: Plan) -> str:

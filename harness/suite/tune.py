@@ -15,7 +15,7 @@ from harness.plan import Plan
 from harness.result.provenance import fingerprint, git_state
 from harness.result.schema import PROTOCOL
 from harness.result.store import write_atomically
-from harness.result.tuning import FILE, Trial, Tuning, best, rates_table, read_tuning, value_of
+from harness.result.tuning import FILE, Trial, Tuning, rates_table, read_tuning, value_of
 from harness.suite.command import add_place, flags_of, pool_of, values_of
 from harness.suite.drive import describe, run_all
 from harness.suite.plans import Wanted, current_result, estimate, last_status, plans_of, state_of
@@ -148,8 +148,7 @@ def record_of(
         harness_commit=git_state(ROOT)["commit"],
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    chosen = best(values, [record.mean(value) for value in values], metric.higher_is_better)
-    return record.model_copy(update={"chosen": chosen})
+    return record.model_copy(update={"chosen": record.best()})
 
 
 def tell(record: Tuning, folder: Path, apply: bool, output: Path) -> None:

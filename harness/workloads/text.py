@@ -84,12 +84,10 @@ class Text(Workload):
         return loss if isinstance(terms, float) else loss + terms
 
     def data(self, rows: Sequence[Row], device: torch.device) -> StartingData:
-        order = epoch_order(len(rows), self.params.seed, 0)
-
         def first(count: int) -> list[Row]:
             if count > len(rows):
                 raise UserError(f"initialization.rows: expected at most the {len(rows)} rows to train on, got {count}")
-            return [rows[index] for index in order[:count]]
+            return [rows[index] for index in epoch_order(len(rows), self.params.seed, 0)[:count]]
 
         def batches(count: int, size: int) -> list[Batch]:
             samples = [self.encode(row) for row in first(count)]

@@ -13,10 +13,11 @@ from result_files import write as files
 from harness.compare import main
 from harness.experiment import ROOT
 from harness.result.compare import parse_experiment
+from harness.result.provenance import committed as committed_results
 from harness.result.uncertainty import compare_seeds, wilson_interval
 
-TRACKED = subprocess.run(["git", "ls-files", "results"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-TEMPLATE = ROOT / next(name for name in TRACKED.split() if name.endswith("/lora--embedded-llama-rank8--seed0.json"))
+COMMITTED = committed_results(ROOT)
+TEMPLATE = next(path for path in COMMITTED if path.name == "lora--embedded-llama-rank8--seed0.json")
 
 
 def right(count: int, n: int = 100, first: int = 0) -> list[float]:
@@ -69,9 +70,10 @@ def compare(tmp_path, capsys):
 @pytest.fixture
 def committed(tmp_path):
     """The tracked results, without what whoever runs the tests has added."""
-    for name in TRACKED.split():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, tmp_path / name)
+    for path in COMMITTED:
+        copy = tmp_path / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
 
 
 def verdict(output: str) -> str:
