@@ -196,6 +196,7 @@ def test_a_revision_that_does_not_exist(repos, run_against, moved):
         check_failure(run_against(hub), [moved, "revision"])
 
 
+@pytest.mark.slow
 def test_offline_with_an_empty_cache(hub, run_against):
     check_failure(run_against(hub, HF_HUB_OFFLINE="1"), ["HF_HUB_OFFLINE"])
 

@@ -64,6 +64,7 @@ def test_links_beside_folders_are_not_followed(cage):
     assert [one.message.split("/lora/")[1].split(":")[0] for one in strays(cage.root)] == ["file", "linked"]
 
 
+@pytest.mark.slow
 def test_a_folder_that_takes_for_ever_costs_one_error(tree, monkeypatch):
     folder = tree.write(NAME, LORA, EMBEDDED)
     with bounded.Bounded() as worker:

@@ -93,6 +93,7 @@ def test_dtype_of_what_is_trained(run_main, seen, settings, expected):
     assert all(math.isfinite(loss) for loss in outcome.losses)
 
 
+@pytest.mark.slow
 def test_float16_overflow_is_skipped_and_counted(run_main, monkeypatch):
     """Scaled far too high, gradients overflow in float16: those steps must change nothing and be counted."""
     monkeypatch.setattr(torch.amp, "GradScaler", functools.partial(torch.amp.GradScaler, init_scale=2.0**22))

@@ -126,7 +126,8 @@ def ignore_interrupts():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-@pytest.mark.parametrize("kill", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGTERM])
 def test_a_cancelled_subset_leaves_its_json_and_no_other_starts(copied, kill):
     data = copied / "method_comparison" / "Sums" / "data.py"
     text = data.read_text().replace("def load_splits(", 'SUBSETS = ("one", "two")\n\ndef load_splits(')
