@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import signal
+import traceback
 from contextlib import contextmanager
 
 import pytest
@@ -68,6 +69,8 @@ def killed(run_main, moment, call, after, *arguments, output):
         try:
             with killed_at(moment, call, after):
                 run_main(*arguments, fast=False, output=output)
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(0)
     return os.WIFSIGNALED(os.waitpid(pid, 0)[1])

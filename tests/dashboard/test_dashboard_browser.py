@@ -342,7 +342,7 @@ def test_an_export_is_what_is_shown(visit, kind):
 def test_the_response_curve_of_a_tuned_experiment_is_drawn(visit):
     page = visit(task="MetaMathQA", model="embedded/llama")
     with drawn(page):
-        page.locator(ROWS, has=page.locator(f"[id^='tick-{TUNED}@']")).locator("a.open").click()
+        page.locator(ROWS, has=page.locator(f"[id^='tick-{TUNED}@']")).locator("a.open").first.click()
     record = read_tuning(ROOT / "method_comparison" / "MetaMathQA" / "experiments" / TUNED)
     expect(page.locator("#facts")).to_contain_text(record.budget)
     expect(page.locator("#response .mark")).to_have_count(len(record.values))
@@ -429,7 +429,7 @@ def test_a_hostile_name_does_nothing(visit):
     row = page.locator(ROWS, has_text="onerror")
     expect(row).to_contain_text(EVIL)
     with drawn(page):
-        row.locator("a.open").click()
+        row.locator("a.open").first.click()
     expect(page.locator("h2")).to_contain_text(EVIL)
     visit(**BASE, tab="tradeoffs")
     page.locator(".plot .point[data-key*='onerror']").hover()
@@ -474,7 +474,7 @@ def test_a_name_on_choose_opens_its_experiment(visit):
     row = page.locator("#choose-answer .kept tbody tr").first
     name = row.locator("a.open").inner_text()
     with drawn(page):
-        row.locator("a.open").click()
+        row.locator("a.open").first.click()
     expect(page.locator("h2")).to_contain_text(name)
 
 
