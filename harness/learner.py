@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy
 import torch
+from peft.tuners.lora.monteclora import MontecloraSampler
 from torch import nn
 
 from harness import optimizers
@@ -67,6 +68,7 @@ class Learner:
             "scaler": self.scaler.state_dict(),
             "allocator": allocator and {key: getattr(allocator, key) for key in _ALLOCATOR},
             "rank_pattern": allocator and allocator.peft_config.rank_pattern,
+            "drawn": {key: sampler.buffer[sampler.index :] for key, sampler in self._samplers().items()},
             "python": random.getstate(),
             "numpy": (name, torch.from_numpy(values.astype("int64")), *place),
             "torch": torch.get_rng_state(),
@@ -84,12 +86,21 @@ class Learner:
         if self._allocator is not None:
             vars(self._allocator).update(state["allocator"])
             self._allocator.peft_config.rank_pattern = state["rank_pattern"]
+        for key, sampler in self._samplers().items():
+            unused = state["drawn"][key]
+            sampler.index = sampler.buffer_size - len(unused)
+            sampler.buffer = [{}] * sampler.index + unused
         random.setstate(state["python"])
         name, values, *place = state["numpy"]
         numpy.random.set_state((name, values.numpy().astype("uint32"), *place))
         torch.set_rng_state(state["torch"])
         if state["accelerator"] is not None:
             accelerator_module(self.device).set_rng_state(state["accelerator"])
+
+    def _samplers(self) -> dict[str, Any]:
+        """MonteCLoRA's, which draw ahead into lists that no state_dict holds."""
+        modules = self.model.named_modules()
+        return {name: module.sampler for name, module in modules if isinstance(module, MontecloraSampler)}
 
     def _tensors(self) -> dict[str, torch.Tensor]:
         found = dict(self.model.named_parameters()) | dict(self.model.named_buffers())

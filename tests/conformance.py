@@ -33,6 +33,7 @@ if __name__ == "__main__":
 
 from harness import adapter as adapters
 from harness.adapter_config import Adapter
+from harness.checkpoint import Checkpoint
 from harness.errors import UserError, one_line
 from harness.experiment import ROOT, Experiment, all_experiments, read_experiment
 from harness.learner import Learner
@@ -219,6 +220,39 @@ def train(model: nn.Module, experiment: Experiment, workload, batch) -> None:
         learner.optimizer.zero_grad(set_to_none=True)
     missed = sorted(name for name in trained.keys() - reached if not re.search(WITHOUT_GRADIENT, name))
     assert not missed, f"no gradient reaches {len(missed)} of {len(trained)}, such as {missed[:3]}"
+
+
+def resumes(folder: Path) -> None:
+    """What is trained from a checkpoint of step 2 on, in a model made anew, equals what was trained without one."""
+    experiment = exactly(twin(folder))
+    _, rows = content(experiment.task_folder)
+
+    def begun() -> tuple:
+        workload, base = fresh_base(experiment)
+        set_seed(0)
+        data, adapter = workload.data(rows, CPU), Adapter.of(experiment)
+        model = adapters.attach(base, adapter, experiment.params, workload.task_type(base.config), data)
+        batch = workload.collate([workload.encode(row) for row in rows[:ROWS]])
+        return workload, batch, Learner(model.train(), experiment.params, experiment.origin, 4, CPU)
+
+    def steps(workload, batch, learner: Learner, *numbers: int) -> list[float]:
+        losses = []
+        for number in numbers:
+            loss = workload.loss(learner.model, batch.inputs)
+            loss.backward()
+            losses.append(loss.item())
+            learner.step(number)
+            learner.optimizer.zero_grad(set_to_none=True)
+        return losses
+
+    whole, fresh = begun(), begun()
+    steps(*whole, 1, 2)
+    with tempfile.TemporaryDirectory() as place:
+        file = Checkpoint(Path(place) / "state.safetensors", {}, 1.0)
+        file.write(whole[2].state())
+        expected = steps(*whole, 3, 4)
+        fresh[2].restore(file.read())
+        assert steps(*fresh, 3, 4) == expected, "resumed is uninterrupted"
 
 
 def saved_is_loaded(model: nn.Module, experiment: Experiment, batch, expected: torch.Tensor) -> None:

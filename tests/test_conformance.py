@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 import pytest
-from conformance import conform, name_of, quiet
+from conformance import conform, name_of, quiet, resumes
 from peft import PeftType
 
 from harness import refusals
@@ -48,6 +48,13 @@ def test_the_cheapest_experiment_of_each_method(folder):
 def test_one_of_each_method_and_model(folder):
     with quiet():
         conform(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", dict.fromkeys(FAST + LORA), ids=name_of)
+def test_it_goes_on_from_a_checkpoint_bit_for_bit(folder):
+    with quiet():
+        resumes(folder)
 
 
 def test_every_method_of_peft_has_an_experiment_or_a_reason():

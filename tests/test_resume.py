@@ -68,10 +68,9 @@ def killed(run_main, moment, call, after, *arguments, output):
     if pid == 0:
         try:
             with killed_at(moment, call, after):
-                run_main(*arguments, fast=False, output=output)
-        except BaseException:
-            traceback.print_exc()
+                print("exit code", run_main(*arguments, fast=False, output=output).code, flush=True)
         finally:
+            traceback.print_exc()
             os._exit(0)
     return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
 
