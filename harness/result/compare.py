@@ -18,7 +18,7 @@ from harness.errors import UserError, did_you_mean
 from harness.experiment import CONTENT, display_path
 from harness.result.comparable import Record, difference, differing_setting, group_of, unranked
 from harness.result.read import Results
-from harness.result.tuning import budget_of, unequal_budgets
+from harness.result.tuning import unequal_budgets
 from harness.result.uncertainty import (
     CONFIDENCE,
     Comparison,
@@ -151,7 +151,7 @@ def section(a: Sequence[Record], b: Sequence[Record], confidence: float = CONFID
 
 def _budgets(a: Record, b: Record) -> list[str]:
     """How each was tuned, and a warning where that is not alike; nothing where the checkout does not know one."""
-    budgets = [budget_of(one["task"], one["experiment"]) for one in (a, b)]
+    budgets = [a["budget"], b["budget"]]
     if not all(budgets):
         return []
     warning = "; a part of the difference may be the tuning" if unequal_budgets(budgets) else ""

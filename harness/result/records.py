@@ -94,7 +94,7 @@ def _names(data: File, config: Config, adapter: Adapter, task: str) -> Values:
         "dtype": dtype,
         "precision": dtype + (" with autocast" if config.use_amp else ""),
         "protocol": FOREIGN if data.protocol is None else f"{data.protocol:g}",
-        "budget": "" if data.protocol is None else budget_of(_of(data.task, "name") or task, experiment),
+        "budget": _budget(data, _of(data.task, "name") or task, experiment),
         "status": data.train_info.status or "unknown",
         "peft_type": peft_type,
         "seed": math.nan if seed is None else seed,
@@ -109,6 +109,10 @@ def _names(data: File, config: Config, adapter: Adapter, task: str) -> Values:
 def _of(section: Any, key: str) -> Any:
     """A text of a section; empty where either is missing."""
     return (section and getattr(section, key)) or ""
+
+
+def _budget(data: File, task: str, experiment: str) -> str:
+    return "" if data.protocol is None else budget_of(task, experiment, data.run_info.train_config or {})
 
 
 def _model_version(data: File, config: Config) -> str:

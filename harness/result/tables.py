@@ -9,7 +9,7 @@ from harness.result.columns import COLUMNS
 from harness.result.comparable import MACHINE, SCORES, Record, differing_setting, machine_marks
 from harness.result.costs import cell, costs_table, of_one_piece
 from harness.result.subsets import mean_over_subsets
-from harness.result.tuning import budget_of, unequal_budgets
+from harness.result.tuning import unequal_budgets
 
 _SIZES, _COSTS = ("learning_rate", "trainable_params", "storage"), ("memory_train", "train_tokens_per_second")
 Lines = dict[tuple[str, str], list[Record]]  # by experiment and mark of the machine, in the order of the seeds
@@ -34,7 +34,7 @@ def results_table(records: Sequence[Record]) -> str:
             *([mark] if marked else []),
             *(cell(key, group) for key in keys),
             *_scores(group),
-            _budget(group[0]),
+            group[0]["budget"],
         ]
         for (name, mark), group in ordered
     ]
@@ -49,10 +49,6 @@ def _lines(records: Sequence[Record]) -> Lines:
     for record, mark in zip(records, machine_marks(records), strict=True):
         lines[record["experiment"], mark].append(record)
     return {key: sorted(group, key=lambda record: record["seed"]) for key, group in lines.items()}
-
-
-def _budget(record: Record) -> str:
-    return budget_of(record["task"], record["experiment"])
 
 
 def _name(name: str, group: Sequence[Record]) -> str:
@@ -143,7 +139,7 @@ def task_tables(records: Sequence[Record], costs: bool = False) -> str:
         for group in groups:
             for part in partition(group, MACHINE) if costs else [group]:
                 parts += [_title(part), costs_table(part) if costs else results_table(part)]
-            uneven = "" if costs else unequal_budgets(map(_budget, group))
+            uneven = "" if costs else unequal_budgets(record["budget"] for record in group)
             parts += [f"Beware: {uneven}."] if uneven else []
         subsets = {record["subset"] for record in whole}
         if len(subsets) > 1 and len(subsets) == len(groups) and not costs:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.errors import UserError
-from harness.experiment import CONTENT, all_experiments, read_experiment
+from harness.experiment import CONTENT, all_experiments
 from harness.files import ROOT, named, read_json
 
 FILE = "tuning.json"
@@ -118,28 +118,32 @@ def value_of(params: dict[str, Any], key: str) -> Any:
 UNTUNED = "untuned"
 
 
-@cache
-def budget_of(task: str, experiment: str, root: Path = ROOT) -> str:
-    """The budget of an experiment as pages and tables show it: 'best of 4 rates, 1 seed', else 'untuned'.
+def budget_of(task: str, experiment: str, params: dict[str, Any], root: Path = ROOT) -> str:
+    """The budget of a run as pages and tables show it: 'best of 4 rates, 1 seed', else 'untuned'.
 
-    Empty where the checkout has no such experiment, so that nobody can tell.
+    A run with another value than its experiment's record chose is untuned. Empty where the checkout has no such
+    experiment, so that nobody can tell.
 
     Args:
         task: name of its task.
         experiment: <method>/<name>.
+        params: the training parameters that the run had.
         root: the checkout.
     """
     folder = root / CONTENT / task / "experiments" / experiment
     if folder not in _folders(root):
         return ""
+    record = _readable(folder)
+    return record.budget if record is not None and value_of(params, record.key) == record.chosen else UNTUNED
+
+
+@cache
+def _readable(folder: Path) -> Tuning | None:
+    """Its record, if that can be read: what is wrong with a folder is said where it is run or checked."""
     try:
-        record = read_tuning(folder)
-        if record is None:
-            return UNTUNED
-        own = value_of(read_experiment(folder).params.model_dump(), record.key)
-    except UserError:  # what is wrong with a folder is said where it is run or checked
-        return UNTUNED
-    return record.budget if own == record.chosen else UNTUNED
+        return read_tuning(folder)
+    except UserError:
+        return None
 
 
 @cache

@@ -35,7 +35,7 @@ from harness.dashboard.view import CONTROLS, TABS, View, from_query, query_of
 from harness.experiment import ROOT
 from harness.result.pareto import front
 from harness.result.tables import means_table
-from harness.result.tuning import budget_of
+from harness.result.tuning import read_tuning
 
 KEY = "lora/rank8@cpu-x86-64@1"
 EVIL_KEY = f"lora/{EVIL}@nvidia-l40s@of another harness"
@@ -428,14 +428,16 @@ def test_the_first_page_is_the_largest_real_model_with_most_results(folders, eve
 
 # Tuning budgets
 
+TUNED = ROOT / "method_comparison/MetaMathQA/experiments/lora/embedded-llama-rank8"
+
 
 def test_budgets_stand_beside_scores_and_unequal_ones_are_told(tmp_path):
     """One experiment has a committed record; of the other, on a model that nobody ships, there is none."""
     names = ("lora/embedded-llama-rank8", "lora/llama-3.2-3B-rank32")
-    budgets = [budget_of("MetaMathQA", name) for name in names]
-    assert budgets[0].startswith("best of ")
-    assert budgets[1] == "untuned"
-    results = [ours(name, seed, (1.0, seed / 2)) for name in names for seed in (0, 1)]
+    record = read_tuning(TUNED)
+    budgets = [record.budget, "untuned"]
+    chosen = {"run_info.train_config.optimizer_kwargs.lr": record.chosen}
+    results = [ours(name, seed, (1.0, seed / 2), **chosen) for name in names for seed in (0, 1)]
     board = Dashboard([write(tmp_path, *results)])
     rows = json.loads(board.saved("", "json")[1])
     assert {row["experiment"]: row["budget"] for row in rows} == dict(zip(names, budgets, strict=True))
@@ -491,7 +493,7 @@ def test_the_saved_page_in_a_browser(page, folders, everything, tmp_path):
     page.locator("#place").select_option(label=f"{TASK} (small test model) · embedded/llama (small test model)")
     assert EVIL in page.locator("#table").inner_text()
     page.locator("#place").select_option(label="MetaMathQA · embedded/llama (small test model)")
-    assert budget_of("MetaMathQA", "lora/embedded-llama-rank8") in page.locator("#table").inner_text()
+    assert read_tuning(TUNED).budget in page.locator("#table").inner_text()
 
 
 # The command line

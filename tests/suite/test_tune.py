@@ -16,6 +16,11 @@ from harness.suite import tune
 RATE = "optimizer_kwargs.lr"
 
 
+def with_rate(value):
+    """Parameters of a run, as far as its tuning is concerned."""
+    return {"optimizer_kwargs": {"lr": value}}
+
+
 @pytest.fixture
 def checkout(tmp_path, monkeypatch, stand_in):
     """A copy of the content, in which the stand-in's trials are written down."""
@@ -50,7 +55,9 @@ def test_the_record_holds_the_whole_grid_and_what_was_chosen(checkout, stand_in,
     printed = capsys.readouterr().out
     assert "0.0005: 99.6, **0.005: 100.0**, 2: failed" in printed
     assert f"has the chosen value, {RATE} = 0.005" in printed
-    assert budget_of("MetaMathQA", "lora/embedded-llama-rank8", checkout) == "best of 3 rates, 2 seeds"
+    assert (
+        budget_of("MetaMathQA", "lora/embedded-llama-rank8", with_rate(5e-3), checkout) == "best of 3 rates, 2 seeds"
+    )
 
 
 def test_a_second_call_makes_only_new_trials_and_adds_to_the_budget(checkout, stand_in):
@@ -67,7 +74,7 @@ def test_a_second_call_makes_only_new_trials_and_adds_to_the_budget(checkout, st
     assert record.values == [0.02, 0.2, 0.06]
     assert record.budget == "best of 3 rates, 1 seed"
     assert record.chosen == 0.02
-    assert budget_of("MetaMathQA", "ia3/embedded-llama", checkout) == "untuned", "the folder has another value"
+    assert budget_of("MetaMathQA", "ia3/embedded-llama", with_rate(0.2), checkout) == "untuned", "it had another value"
 
 
 def test_subsets_have_one_value_by_their_mean(checkout, stand_in):
@@ -126,8 +133,8 @@ def test_unequal_budgets_are_told():
     assert unequal_budgets(["untuned", "best of 4 rates, 1 seed"]) == (
         "unequal tuning budgets: best of 4 rates, 1 seed; untuned"
     )
-    assert budget_of("MetaMathQA", "lora/llama-3.2-3B-rank32") == "untuned"
-    assert budget_of("MetaMathQA", "lora/of-somebody-else") == ""
+    assert budget_of("MetaMathQA", "lora/llama-3.2-3B-rank32", with_rate(1e-4)) == "untuned"
+    assert budget_of("MetaMathQA", "lora/of-somebody-else", {}) == ""
 
 
 @pytest.mark.parametrize("task", sorted(path.parent.name for path in (ROOT / "method_comparison").glob("*/data.py")))
