@@ -23,7 +23,7 @@ LAYERS = [
     {"text", "measure"},
     {"workloads"},
     {"plan", "new_result", "record", "resume", "purpose"},
-    {"rehearsal"},
+    {"rehearsal", "forecast"},
     {"modes"},
     {"run"},
 ]  # fmt: skip
