@@ -152,8 +152,8 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except _REFUSALS as error:
-        told = one_line(error)[:200]
-        raise UnknownShapesError(f"shapes alone do not tell: {type(error).__name__}: {told}") from error
+        told = one_line(error).partition(". ")[0].removesuffix(".")[:200]
+        raise UnknownShapesError(f"the method's own code needs values, not only shapes: {told}") from error
 
 
 class _Follow:

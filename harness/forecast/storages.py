@@ -39,6 +39,9 @@ class Trace(TorchDispatchMode):
         if func is torch.ops.aten._local_scalar_dense.default and args[0].is_meta:
             # No shape depends on it in what methods do while they train: whether a mask is full, a value infinite.
             return torch.zeros((), dtype=args[0].dtype, device="cpu").item()
+        if func is torch.ops.aten.bincount.default and args[0].is_meta:  # as many as are asked for at least
+            least = args[2] if len(args) > 2 else (kwargs or {}).get("minlength", 0)
+            return torch.empty(least, dtype=torch.long, device=META)
         result = func(*args, **(kwargs or {}))
         count = flop_registry.get(func._overloadpacket)
         if count is not None:

@@ -12,8 +12,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.errors import UserError
-from harness.experiment import display_path
-from harness.result.files import FORECASTS
+from harness.files import named
+from harness.result.files import FORECASTS, Skipped, UnreadableError, read_bytes
 from harness.result.provenance import slug
 from harness.result.store import write_atomically
 from harness.result.units import human_bytes
@@ -115,20 +115,29 @@ def read_forecast_file(path: Path) -> list[Forecast]:
         UserError: it is no forecast.
     """
     try:
-        return ForecastFile.model_validate_json(path.read_bytes()).forecasts
+        return ForecastFile.model_validate_json(read_bytes(path)).forecasts
+    except UnreadableError as error:
+        raise UserError(f"{named(path)}: {error}") from None
     except ValidationError as error:
         where = ".".join(map(str, error.errors()[0]["loc"]))
-        raise UserError(f"{display_path(path)}: {where}: {error.errors()[0]['msg']}; forecast it anew") from None
+        raise UserError(f"{named(path)}: {where}: {error.errors()[0]['msg']}; forecast it anew") from None
 
 
-def read_forecasts(output: Path) -> list[Forecast]:
-    """Every forecast below an output folder, in the order of the files' names.
+def forecast_files(folders: Sequence[Path]) -> list[Path]:
+    """The files of forecasts in folders of results."""
+    return [path for folder in folders for path in sorted((folder / FORECASTS).glob("*.json"))]
 
-    Raises:
-        UserError: a file is no forecast.
-    """
-    paths = sorted((output / "results" / FORECASTS).glob("*.json"))
-    return [forecast for path in paths for forecast in read_forecast_file(path)]
+
+def read_forecasts(folders: Sequence[Path]) -> tuple[list[Forecast], list[Skipped]]:
+    """Every forecast in folders of results, one for each run; and the files that are no forecasts, and why."""
+    found: dict[tuple, Forecast] = {}
+    skipped = []
+    for path in forecast_files(folders):
+        try:
+            found |= {(one.task, one.subset, one.experiment, one.model): one for one in read_forecast_file(path)}
+        except UserError as error:
+            skipped.append(Skipped(named(path), str(error).removeprefix(f"{named(path)}: ")))
+    return list(found.values()), skipped
 
 
 def table_of(forecasts: Sequence[Forecast]) -> str:
