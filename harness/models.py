@@ -125,7 +125,11 @@ def _packed_shapes(model: PreTrainedModel, quantization: BitsAndBytesConfig, ori
     if quantization.load_in_8bit:
         raise UserError(f"{origin('dtype')}: dtype: which columns an int8 base multiplies apart depends on its "
                         "values, so that shapes alone do not tell its memory; forecast int4 or bfloat16")  # fmt: skip
-    model = replace_with_bnb_linear(model, get_keys_to_not_convert(model), quantization)
+    whole = list(model._keep_in_fp32_modules or ())  # as loading weights keeps them
+    model = replace_with_bnb_linear(model, [*get_keys_to_not_convert(model), *whole], quantization)
+    for name, module in model.named_modules():
+        if name.rpartition(".")[2] in whole:
+            module.float()
     # Its code books are real, and one made here must not be what a real model is packed with later.
     with patch.dict(name2qmap, clear=True), torch.device("cpu"):
         for module in model.modules():

@@ -11,12 +11,13 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.fx.experimental import _config
 from transformers import set_seed
 
 from harness import adapter as adapters
 from harness.adapter_config import Adapter
 from harness.batches import Batch
-from harness.errors import one_line
+from harness.errors import UserError, one_line
 from harness.experiment import Experiment
 from harness.forecast.accelerator import Accelerator
 from harness.forecast.allocator import CachingAllocator, rounded
@@ -24,6 +25,7 @@ from harness.forecast.storages import META, Trace
 from harness.learner import Learner
 from harness.measure.memory_parts import memory_parts
 from harness.precision import matmul_dtype
+from harness.rehearsal import ON_CPU, check_architecture
 from harness.result.forecasts import ForecastPeak, Parts
 from harness.result.schema import MemoryParts
 from harness.task import Row
@@ -80,15 +82,26 @@ class Shapes:
                 # The backward pass leaves function modes behind; what it computes again is to be as it was.
                 again = {"use_reentrant": False, "context_fn": lambda: (nullcontext(), self._accelerator)}
                 base.activation_checkpointing_enable(activation_checkpointing_kwargs=again)
-            self.model = adapters.attach(base, adapter, params, kind.task_type(base.config))
+            self.model = _attach(base, experiment, adapter, kind)
         self._vocabulary = getattr(base.config, "vocab_size", None)
         self._loss = loss or self.workload.loss
-        self.learner = Learner(self.model, params, experiment.origin, params.planned_steps(0), META)
-        for group in self.learner.optimizer.param_groups:
-            if "foreach" in group and group["foreach"] is None:
-                group["foreach"] = True  # torch's choice on a GPU: faster, with copies of a whole group
-        self.trace.watch([*self.model.parameters(), *self.model.buffers()])
+        self._origin = experiment.origin
+        self.learner = self._learn()
         self._allocator = CachingAllocator()
+
+    def _learn(self) -> Learner:
+        """The run's own, but for a paged optimizer: its state is that of the plain one, wherever it lies."""
+        kind = self.params.optimizer_type
+        params = self.params.model_copy(update={"optimizer_type": ON_CPU.get(kind, kind)})
+        learner = Learner(self.model, params, self._origin, params.planned_steps(0), META)
+        for group in learner.optimizer.param_groups:
+            if "foreach" in group and group["foreach"] is None:
+                group["foreach"] = kind not in ON_CPU  # torch's choice on a GPU: faster, with copies of a whole group
+        self.trace.watch(self._weights())
+        return learner
+
+    def _weights(self) -> list[torch.Tensor]:
+        return [*self.model.parameters(), *self.model.buffers()]
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -105,9 +118,12 @@ class Shapes:
         self.model.train()
         with self._following() as follow:
             inputs = {name: torch.empty_like(tensor, device=META) for name, tensor in batch.inputs.items()}
-            self.trace.stage = "forward"
+            self.trace.stage, before = "forward", len(self._weights())
             with self._accelerator.forward_pass():
                 loss = self._loss(self.model, inputs)
+            if len(self._weights()) > before:  # a method that waits for the device before it makes a part of its own
+                self.learner = self._learn()
+                self.trace.born |= dict.fromkeys(map(self.trace.number_of, self._weights()), "load")
             follow.mark()
             self.trace.stage = "backward"
             self.learner.scaler.scale(loss).backward()
@@ -147,10 +163,20 @@ class Shapes:
         return {self.trace.number_of(tensor): name for name, group in groups.items() for tensor in group}
 
 
+def _attach(base: nn.Module, experiment: Experiment, adapter: Adapter | None, kind: type[Workload]) -> nn.Module:
+    try:
+        return adapters.attach(base, adapter, experiment.params, kind.task_type(base.config))
+    except UserError:
+        check_architecture(experiment, adapter, kind)  # raises what is the folder's own fault
+        raise UnknownShapesError("the method's own code needs values to begin with, not only shapes") from None
+
+
 @contextmanager
 def _refusals() -> Iterator[None]:
+    """What a mask chooses has as many elements as it can have; a method that takes that badly has no forecast."""
     try:
-        yield
+        with _config.patch(meta_nonzero_assume_all_nonzero=True):
+            yield
     except _REFUSALS as error:
         told = one_line(error).partition(". ")[0].removesuffix(".")[:200]
         raise UnknownShapesError(f"the method's own code needs values, not only shapes: {told}") from error

@@ -6,19 +6,31 @@ from transformers import set_seed
 
 from harness import adapter as adapters
 from harness.adapter_config import Adapter
+from harness.errors import UserError
 from harness.experiment import all_experiments, read_experiment
-from harness.forecast.shapes import Shapes
+from harness.forecast.forecast import forecast
+from harness.forecast.shapes import Shapes, UnknownShapesError
 from harness.learner import Learner
 from harness.measure.memory_parts import memory_parts
 from harness.precision import autocast
 from harness.task import load_task
 from harness.workloads import find_workload
 
-pytestmark = pytest.mark.filterwarnings("ignore:Unsupported layer type .*Norm:UserWarning")  # LN tuning's
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # what PEFT says of a config is no concern of these
 CPU = torch.device("cpu")
-EMBEDDED = [path for path in all_experiments() if path.name.startswith("embedded-")]
+# One of those that differ by their task alone.
+EMBEDDED = list({path.parts[-2:]: path for path in all_experiments() if path.name.startswith("embedded-")}.values())
 QUICK = ("lora/embedded-llama-rank8", "full-finetuning/embedded-llama", "lisa/embedded-llama-layers2",
          "prefixtuning/embedded-llama-tokens20", "compacter/embedded-llama")  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def laid_out_as_on_a_cpu(monkeypatch):
+    """The real step runs on a CPU, where a singular value decomposition gives its factors in another order of memory.
+
+    A slice of such a factor is a copy there, and on a GPU a view that keeps the whole factor alive.
+    """
+    monkeypatch.setattr("torch._meta_registrations.device_hint", lambda tensor: "cpu")
 
 
 def is_quick(path):
@@ -37,7 +49,8 @@ def parts_of_both(folder, **overrides):
     shapes = Shapes(experiment, adapter, kind)
     row = kind.random_splits(task, (task.subsets or (None,))[0], experiment.params).train[1]
     batch = shapes.workload.collate([shapes.workload.encode(row)])
-    forecast = shapes.train(batch).kept
+    followed = shapes.train(batch).kept
+    assert shapes.answer([row]).peak.allocated > followed.base_weights
     on_host = memory_parts(shapes.model, shapes.learner.optimizer, CPU).optimizer_state  # counts of steps
 
     set_seed(experiment.params.seed)
@@ -49,15 +62,15 @@ def parts_of_both(folder, **overrides):
         loss = workload.loss(model, batch.to(CPU))
     loss.backward()
     learner.step(1)
-    return forecast, on_host, memory_parts(model, learner.optimizer, CPU)
+    return followed, on_host, memory_parts(model, learner.optimizer, CPU)
 
 
-def assert_equal(forecast, on_host, measured):
+def assert_equal(followed, on_host, measured):
     assert measured.trained_weights > 0
     assert measured.optimizer_state > 0
     for part in ("base_weights", "trained_weights", "gradients"):
-        assert getattr(forecast, part) == getattr(measured, part), part
-    assert forecast.optimizer_state + on_host == measured.optimizer_state
+        assert getattr(followed, part) == getattr(measured, part), part
+    assert followed.optimizer_state + on_host == measured.optimizer_state
 
 
 @pytest.mark.parametrize("folder", [path for path in EMBEDDED if is_quick(path)], ids=label)
@@ -67,12 +80,19 @@ def test_parts_are_those_of_a_real_step(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("folder", [path for path in EMBEDDED if not is_quick(path)], ids=label)
-def test_parts_are_those_of_a_real_step_everywhere(folder):
-    assert_equal(*parts_of_both(folder))
+def test_parts_are_those_of_a_real_step_everywhere_or_it_is_said_why_not(folder):
+    try:
+        both = parts_of_both(folder)
+    except (UnknownShapesError, UserError):
+        said = forecast(read_experiment(folder)).sentence
+        assert said.startswith("No forecast: ")
+        assert "\n" not in said
+    else:
+        assert_equal(*both)
 
 
 def test_parts_of_a_packed_base():
     (folder,) = [path for path in EMBEDDED if label(path) == "MetaMathQA/lora/embedded-llama-rank8"]
-    forecast, on_host, measured = parts_of_both(folder, dtype="int4")
-    assert_equal(forecast, on_host, measured)
-    assert forecast.base_weights < parts_of_both(folder, dtype="bfloat16")[0].base_weights
+    packed, on_host, measured = parts_of_both(folder, dtype="int4")
+    assert_equal(packed, on_host, measured)
+    assert packed.base_weights < parts_of_both(folder, dtype="bfloat16")[0].base_weights
