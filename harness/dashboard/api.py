@@ -75,7 +75,7 @@ class Api:
         ]
         rules = [{"text": rule.text, "source": rule.source, "url": rule.url} for rule in advice.rules]
         forecasts = [
-            one.model_dump(include={"task", "subset", "experiment", "model", "needed", "sentence"})
+            one.model_dump(include={"task", "subset", "experiment", "model", "needed", "reason"})
             for group in found["foreseen"]
             for one in (*group.fits, *group.larger, *group.untold)
         ]

@@ -38,11 +38,8 @@ def foreseen(forecasts: Sequence[Forecast], experiments: pandas.DataFrame, needs
         experiments: the frame of what was measured.
         needs: hardware is passed over: a forecast is of none.
     """
-    measured = set(
-        experiments[["task", "subset", "experiment", "model"]][~experiments["modified"]].itertuples(
-            index=False, name=None
-        )
-    )
+    rows = experiments.loc[~experiments["modified"], ["task", "subset", "experiment", "model"]]
+    measured = set(rows.itertuples(index=False, name=None))
     sizes = _sizes(forecasts)
     asked = [one for one in forecasts if _is_asked(one, sizes.get(one.model), needs)]
     found: dict[tuple[str, str, str], Foreseen] = {}

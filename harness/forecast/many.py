@@ -7,8 +7,11 @@ Forecasts that the file holds of the same folders, unchanged, and the same GPU s
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
+
+from tqdm import tqdm
 
 from harness.arguments import add_gpu
 from harness.errors import run_command
@@ -24,13 +27,14 @@ def forecast_all(path: Path, wanted: Sequence[tuple[str, str | None]], asked: As
     held = {
         (one.task, one.subset, one.experiment): one for one in (read_forecast_file(path) if path.is_file() else [])
     }
-    for number, (folder, subset) in enumerate(wanted, 1):
+    bar = tqdm(wanted, desc=path.stem, unit="forecast", dynamic_ncols=True)
+    for folder, subset in bar:
         experiment = read_experiment(find_experiment(folder))
         key = experiment.task, subset, f"{experiment.method}/{experiment.name}"
         if key not in held or not _is_current(held[key], Plan(experiment, subset), asked):
             held[key] = forecast(experiment, subset, asked)
             write_forecasts(path, [held[each] for each in sorted(held, key=str)])
-        print(f"{number}/{len(wanted)} {'/'.join(filter(None, key))}: {held[key].sentence}", file=sys.stderr)
+        bar.write(f"{'/'.join(filter(None, key))}: {held[key].sentence}", file=sys.stderr)
 
 
 def _is_current(one: Forecast, plan: Plan, asked: Asked) -> bool:
@@ -48,6 +52,7 @@ def start(argv: Sequence[str] | None) -> int:
     add_gpu(parser)
     arguments = parser.parse_args(argv)
     quiet_libraries()
+    warnings.simplefilter("ignore", UserWarning)  # what PEFT says of a config, a check and a run show
     wanted = [(folder, subset or None) for folder, _, subset in (one.partition(":") for one in arguments.experiments)]
     forecast_all(arguments.output, wanted, Asked(arguments.gpu_memory, arguments.gpu, not arguments.no_advice))
     return 0

@@ -8,7 +8,7 @@ from harness.result.units import human_bytes
 def sentence_of(forecast: Forecast, params: TrainingParams) -> str:
     """One or two sentences: what is needed, whether it fits, the largest batch, what would help most."""
     if forecast.reason is not None:
-        return f"No forecast: {forecast.reason}."
+        return f"No forecast: {forecast.reason.rstrip('.!')}."
     training, evaluation = forecast.training, forecast.evaluation
     need = (
         f"needs {human_bytes(forecast.needed)}: training {human_bytes(training.reserved)} with {training.rows} rows "
