@@ -32,6 +32,11 @@ class Selection:
     tree: bool = False
     history: History | None = None
 
+    @property
+    def forecasts(self) -> bool:
+        """Whether memory is forecast, which takes seconds a folder: of a few that somebody asks about."""
+        return len(self.experiments) <= FEW and (not self.tree or self.history is not None)
+
 
 def choose(places: Sequence[str], base: str | None, root: Path) -> Selection:
     """The folders that are named; without any those that differ from `base`; without that too, all there are.
@@ -96,7 +101,7 @@ def reviews(choice: Selection, rehearse: bool, root: Path) -> Iterator[Review]:
             yield review
         for folder in choice.experiments:
             review = worker.look_at("experiment", folder)
-            if len(choice.experiments) <= FEW and not review.has_errors:
+            if choice.forecasts and not review.has_errors:
                 _add_forecast(review, worker.look_at("forecast", folder))
             if rehearse and not review.has_errors:
                 _add_rehearsal(review, folder, root)

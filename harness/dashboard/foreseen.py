@@ -77,8 +77,9 @@ def reasons(one: Forecast, needs: Needs) -> list[str]:
     """Why it fits or does not, and what the memory goes to."""
     training, evaluation = one.training, one.evaluation
     texts = [
-        f"training takes {human_bytes(training.reserved)} with {training.rows} rows of {training.length}, evaluation "
-        f"{human_bytes(evaluation.reserved)} with {evaluation.rows}, the driver's context {human_bytes(one.context)}"
+        f"training takes {human_bytes(training.reserved)} with its longest batch, {training.rows} rows of "
+        f"{training.length}, evaluation {human_bytes(evaluation.reserved)} with {evaluation.rows}, the driver's "
+        f"context {human_bytes(one.context)}"
     ]
     if needs.gpu_memory is not None:
         how = "within" if one.needed <= needs.gpu_memory else "more than"

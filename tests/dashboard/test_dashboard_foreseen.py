@@ -47,7 +47,9 @@ def test_a_card_divides_them(forecasts):
     )
     assert names(t5.fits) == ["lora/e"]
     assert reasons(llama.larger[0], Needs(gpu_memory=24 * GIB))[0] == "more than the 24.0 GiB given"
-    assert reasons(llama.fits[0], Needs())[0].startswith("training takes 10.0 GiB with 4 rows of 768")
+    assert reasons(llama.fits[0], Needs())[0].startswith(
+        "training takes 10.0 GiB with its longest batch, 4 rows of 768"
+    )
 
 
 def test_what_was_measured_has_no_forecast(forecasts):
