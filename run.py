@@ -4,6 +4,7 @@
     python run.py experiments/lora/llama-3.2-3B-rank32 --seed 1       # needs a GPU and access to the model on the hub
     python run.py experiments/lora/llama-3.2-3B-rank32 --rehearse     # proves the folder works, on any machine
     python run.py experiments/lora/llama-3.2-3B-rank32 --profile      # memory, speed, storage; no download, no quality
+    python run.py experiments/lora/llama-3.2-3B-rank32 --forecast --gpu-memory 24GB       # does it fit? No GPU needed
 
 A successful, unmodified run writes results/<Task>/<hardware>/<method>--<name>[--<subset>]--seed<k>.json. Every run
 leaves its log, adapter, predictions and JSON in runs/, however it ended. The page reads from top to bottom: load,
@@ -44,6 +45,7 @@ from harness.batches import Batch, effective_batches, needed_rows
 from harness.devices import choose_device, hardware, null_without_memory, synchronize
 from harness.errors import run_command
 from harness.experiment import find_experiment, read_experiment
+from harness.forecast.forecast import Asked
 from harness.learner import Learner
 from harness.measure.energy import joules, watch
 from harness.measure.flops import compute_section, flops_per_unit, matrix_product_rate
@@ -295,8 +297,11 @@ def start(arguments: Namespace) -> int:
     if not arguments.verbose:
         quiet_libraries()
     optimizers.check_optimizer(experiment.params, experiment.origin)
-    output, adapter, task = check_output(arguments.output), Adapter.of(experiment), load_task(experiment.task_folder)
+    adapter, task = Adapter.of(experiment), load_task(experiment.task_folder)
     subsets = choose_subsets(task, arguments.subset, experiment.task)
+    if arguments.forecast:
+        return modes.tell_forecast(experiment, subsets, Asked(arguments.gpu_memory, arguments.gpu))
+    output = check_output(arguments.output)
     if arguments.rehearse:
         return modes.rehearse(experiment, adapter, task, subsets, execute)
     if adapter is not None and has_architecture(experiment.params.model_id):

@@ -90,8 +90,9 @@ def wrap(
         with torch.device("meta") if on_meta else nullcontext():
             wrapped = get_peft_model(model, config, autocast_adapter_dtype=params.autocast_adapter_dtype)
     except (ValueError, TypeError, LookupError, AttributeError, RuntimeError, AssertionError) as error:
-        if is_out_of_memory(error) or on_meta and isinstance(error, RuntimeError):
-            raise  # some methods need real weights to begin with: the caller tries them
+        hollow = on_meta or model.device.type == "meta"
+        if is_out_of_memory(error) or hollow and isinstance(error, RuntimeError):
+            raise  # some methods need real weights to begin with, which only the caller has or does without
         raise UserError(
             f"{where}: {_key_of(error)}PEFT cannot apply it to {model.config.model_type}: {one_line(error)[:300]}"
         ) from None

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -62,6 +63,14 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         action="store_true",
         help="train, and score valid only: a trial of `suite.py tune`, which never looks at test; stays in runs/",
     )
+    instead.add_argument(
+        "--forecast",
+        action="store_true",
+        help="tell from shapes alone, in seconds and without GPU or download, how much memory it would take and why",
+    )
+    forecast = parser.add_argument_group("with --forecast")
+    add_gpu(forecast)
+    forecast.add_argument("--batch-size", type=natural, metavar="N", help="as with --set batch_size=N")
     parser.add_argument(
         "--checkpoint-minutes",
         type=float,
@@ -90,6 +99,11 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     if any(word != word.encode(errors="replace").decode() for word in given):
         parser.error("expected UTF-8 text, which every result records its command in")
     arguments.overrides = nest(arguments.settings)
+    for name in ("gpu", "gpu_memory", "batch_size"):
+        if getattr(arguments, name) is not None and not arguments.forecast:
+            parser.error(f"--{name.replace('_', '-')}: only with --forecast")
+    if arguments.batch_size is not None:
+        arguments.overrides["batch_size"] = arguments.batch_size
     return arguments
 
 
@@ -101,6 +115,22 @@ def _flags(arguments: argparse.Namespace) -> tuple[str, ...]:
     switches = {"--overwrite": arguments.overwrite, "--skip-existing": arguments.skip_existing,
                 "--resume": arguments.resume, "--verbose": arguments.verbose}  # fmt: skip
     return (*device, *(name for name, given in switches.items() if given))
+
+
+def add_gpu(parser: argparse._ArgumentGroup) -> None:
+    """The GPU that a forecast is made for; suite.py has the same."""
+    parser.add_argument("--gpu-memory", type=memory, metavar="24GB", help="whether it fits, the largest batch, and "
+                        "what would help; GB are 10**9 bytes, GiB 2**30")  # fmt: skip
+    parser.add_argument("--gpu", metavar="NAME", help="for a range of its speed, and its memory: L40S, H100, A100, "
+                        "RTX4090 … (harness/forecast/gpus.py)")  # fmt: skip
+
+
+def memory(text: str) -> int:
+    """Bytes, of '24GB', '22.5GiB' or '24'; for argparse."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(GiB|GB|)", text)
+    if match is None or float(match[1]) <= 0:
+        raise argparse.ArgumentTypeError(f"expected a size such as 24GB or 22.5GiB, got {text!r}")
+    return int(float(match[1]) * (2**30 if match[2] == "GiB" else 10**9))
 
 
 def natural(text: str) -> int:

@@ -6,6 +6,7 @@ import pickle
 import warnings
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 import transformers
@@ -88,14 +89,23 @@ def load_weights(
 def random_weights(
     auto_class: type, config: PretrainedConfig, params: TrainingParams, device: torch.device, origin: Origin
 ) -> PreTrainedModel:
-    """The same model with random weights, through the same quantization as a real one; nothing is downloaded."""
+    """The same model with random weights, through the same quantization as a real one; nothing is downloaded.
+
+    On the meta device shapes alone, packed ones too.
+
+    Raises:
+        UserError: an attention kernel that is not to be had here, or int8 on the meta device.
+    """
     arguments = _build_arguments(params, device)
     quantization, device_map = arguments.pop("quantization_config"), arguments.pop("device_map")
+    hollow = device.type == "meta"
     try:
-        with device if quantization is None else torch.device("cpu"):  # it need not hold what is to be packed
+        with device if hollow or quantization is None else torch.device("cpu"):  # need not hold what is to be packed
             model = auto_class.from_config(config, **arguments)
     except (ImportError, ValueError) as error:
         raise _without_kernel(error, params, origin) from error
+    if quantization is not None and hollow:
+        return _packed_shapes(model, quantization, origin)
     if quantization is not None:
         with notice_out_of_memory(device):
             model = type(model).from_pretrained(
@@ -103,6 +113,33 @@ def random_weights(
                 device_map=device_map, **arguments,
             )  # fmt: skip
         model.name_or_path = model.config.name_or_path = ""  # it came from nowhere; PEFT would look for a tokenizer
+    return model
+
+
+def _packed_shapes(model: PreTrainedModel, quantization: BitsAndBytesConfig, origin: Origin) -> PreTrainedModel:
+    """A model on the meta device with its linear layers packed as bitsandbytes packs those of a real one."""
+    from bitsandbytes.functional import name2qmap  # only where asked for: its import probes the platform
+    from transformers.integrations import replace_with_bnb_linear
+    from transformers.quantizers.base import get_keys_to_not_convert
+
+    if quantization.load_in_8bit:
+        raise UserError(f"{origin('dtype')}: dtype: which columns an int8 base multiplies apart depends on its "
+                        "values, so that shapes alone do not tell its memory; forecast int4 or bfloat16")  # fmt: skip
+    whole = list(model._keep_in_fp32_modules or ())  # as loading weights keeps them
+    model = replace_with_bnb_linear(model, [*get_keys_to_not_convert(model), *whole], quantization)
+    for name, module in model.named_modules():
+        if name.rpartition(".")[2] in whole:
+            module.float()
+    # Its code books are real, and one made here must not be what a real model is packed with later.
+    with patch.dict(name2qmap, clear=True), torch.device("cpu"):
+        for module in model.modules():
+            weight = getattr(module, "weight", None)
+            if type(weight).__name__ == "Params4bit":
+                values = torch.empty(weight.shape, dtype=model.dtype, device="meta")
+                kind = {"quant_type": weight.quant_type, "compress_statistics": weight.compress_statistics}
+                module.weight = type(weight)(values, **kind)._quantize(values.device)
+    model.is_quantized = model.is_loaded_in_4bit = True
+    model.quantization_method = quantization.quant_method
     return model
 
 

@@ -1,6 +1,7 @@
-"""What a run is for: a result, a profile of its costs, a tuning trial, or a rehearsal. A mode says what is done.
+"""What a run is for: a result, a profile of its costs, a tuning trial, a rehearsal or a forecast.
 
-A stage that all modes share is in run.py; what only one of them does to the experiment or the rows is here.
+A mode says what is done. A stage that all modes share is in run.py; what only one of them does to the experiment or
+the rows is here.
 """
 
 import tempfile
@@ -14,6 +15,8 @@ from transformers import PreTrainedModel
 from harness.adapter_config import Adapter
 from harness.devices import hardware
 from harness.experiment import Experiment, display_path
+from harness.forecast.forecast import Asked, forecast
+from harness.forecast.report import lines_of
 from harness.hub import hub_errors, look_up
 from harness.plan import Plan
 from harness.record import Record, new_record, recording
@@ -90,6 +93,17 @@ REAL = Mode(load_real, scores=True, tests=True, knows_base=True, measures=True, 
 REHEARSAL = Mode(load_rehearsal, scores=True, tests=True, knows_base=False, measures=True, keeps_weights=True)
 TUNING = Mode(load_tuning, scores=True, tests=False, knows_base=False, measures=False, keeps_weights=False)
 PROFILE = Mode(load_profile, scores=False, tests=False, knows_base=False, measures=True, keeps_weights=False)
+
+
+def tell_forecast(experiment: Experiment, subsets: Sequence[str | None], asked: Asked) -> int:
+    """Prints what each subset's run would need on a GPU; nothing runs, and nothing is written.
+
+    Returns:
+        the exit code: 2 where there is no forecast.
+    """
+    made = [forecast(experiment, subset, asked) for subset in subsets]
+    print(*map(lines_of, made), sep="\n\n")
+    return 2 if any(one.reason for one in made) else 0
 
 
 def rehearse(

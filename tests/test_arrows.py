@@ -23,13 +23,13 @@ LAYERS = [
     {"text", "measure"},
     {"workloads"},
     {"plan", "new_result", "record", "resume", "purpose"},
-    {"rehearsal"},
+    {"rehearsal", "forecast"},
     {"modes"},
     {"run"},
 ]  # fmt: skip
 BESIDE = {"dashboard": {"result", "experiment", "params", "overlay", "errors", "files", "dashboard"},
           "suite": {"suite", "plan", "purpose", "task", "result", "arguments", "experiment", "files", "errors"},
-          "contribute": {"contribute", "suite", "rehearsal", "purpose", "plan", "workloads", "adapter", "adapter_config", "architecture",
+          "contribute": {"contribute", "suite", "rehearsal", "forecast", "purpose", "plan", "workloads", "adapter", "adapter_config", "architecture",
                          "optimizers", "scoring", "task", "result", "arguments", "experiment", "overlay", "params", "parent",
                          "files", "errors", "methods"},
           "app": {"dashboard", "result", "experiment", "errors", "files"}}  # fmt: skip

@@ -36,7 +36,7 @@ class Bounded:
         self._stop()
 
     def look_at(self, kind: str, folder: Path) -> Review:
-        """The review of an experiment or a task, or an error that says why there is none."""
+        """What worker.py says of a folder, or an error that says why there is nothing."""
         seconds = SECONDS if self._process else STARTING
         process = self._process = self._process or self._start()
         try:

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.contribute.bounded import Bounded
-from harness.contribute.concerns import Review, error
+from harness.contribute.concerns import Review, error, warning
 from harness.contribute.contents import strays
 from harness.contribute.history import History, folders_of, read_history, review_history
 from harness.contribute.negative import review_negative
 from harness.contribute.places import locate
+from harness.contribute.report import FEW
 from harness.contribute.spread import run_on_cpu, score_spread, smallest_experiment
 from harness.contribute.stored import results_of, review_results
 from harness.experiment import CONTENT, all_experiments
@@ -30,6 +31,11 @@ class Selection:
     results: list[Path] = field(default_factory=list)
     tree: bool = False
     history: History | None = None
+
+    @property
+    def forecasts(self) -> bool:
+        """Whether memory is forecast, which takes seconds a folder: of a few that somebody asks about."""
+        return len(self.experiments) <= FEW and (not self.tree or self.history is not None)
 
 
 def choose(places: Sequence[str], base: str | None, root: Path) -> Selection:
@@ -95,6 +101,8 @@ def reviews(choice: Selection, rehearse: bool, root: Path) -> Iterator[Review]:
             yield review
         for folder in choice.experiments:
             review = worker.look_at("experiment", folder)
+            if choice.forecasts and not review.has_errors:
+                _add_forecast(review, worker.look_at("forecast", folder))
             if rehearse and not review.has_errors:
                 _add_rehearsal(review, folder, root)
             yield review
@@ -110,6 +118,12 @@ def _add_spread(review: Review, folder: Path, root: Path) -> None:
     if experiment is not None:
         review.facts["untrained and trained"], concerns = score_spread(experiment, root)
         review.concerns += concerns
+
+
+def _add_forecast(review: Review, found: Review) -> None:
+    """A run may well be fine whose steps take too long to follow: what is said then is no error."""
+    review.facts |= found.facts
+    review.concerns += [warning(f"no forecast: {one.message}") for one in found.concerns]
 
 
 def _add_rehearsal(review: Review, folder: Path, root: Path) -> None:

@@ -50,7 +50,7 @@ def _measured(experiment: Experiment, task: Task) -> str:
 
 
 def _note_costs(review: Review, experiment: Experiment, adapter: Adapter | None, task: Task) -> None:
-    """What shapes tell of a run: a forecast has its place here too."""
+    """What shapes tell of a run without following it."""
     try:
         costs = costs_of(experiment, adapter, find_workload(task.workload, task.where))
     except UserError as found:

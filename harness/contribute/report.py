@@ -9,7 +9,7 @@ from harness.errors import UserError
 from harness.result.units import human_bytes, plural
 
 MOST_ITEMS = 6  # of a list
-FEW = 5  # folders that are described although nothing is to be said of them
+FEW = 5  # folders that are described although nothing is to be said of them, and forecast
 
 
 def print_report(reviews: Iterable[Review], many: bool) -> int:

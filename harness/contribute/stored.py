@@ -12,7 +12,8 @@ from harness.experiment import CONTENT, Experiment, find_experiment, read_experi
 from harness.files import named
 from harness.plan import Plan
 from harness.purpose import profile_of
-from harness.result.files import UnreadableError, read_object
+from harness.result.files import FORECASTS, UnreadableError, read_object
+from harness.result.forecasts import read_forecast_file
 from harness.result.read import read_results
 from harness.result.schema import PROTOCOL, Result
 from harness.result.store import file_name, is_kept, result_path
@@ -44,6 +45,9 @@ def _look_at(path: Path, root: Path) -> Iterator[Concern]:
     where = named(path)
     if path.suffix != ".json":
         yield error(f"{where}: does not belong here; results are JSON files")
+        return
+    if path.relative_to(root / "results").parts[0] == FORECASTS:
+        read_forecast_file(path)
         return
     for skipped in read_results([path], task="any").skipped:
         yield error(f"{where}: {skipped.reason}")

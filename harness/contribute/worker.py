@@ -14,16 +14,18 @@ from pathlib import Path
 from harness.contribute.concerns import Review, error
 from harness.contribute.contract import review_task
 from harness.contribute.experiments import review_experiment
+from harness.contribute.forecasting import review_forecast
 from harness.files import display_path
 from harness.parent import end_with_parent
 
+LOOKS = {"task": review_task, "experiment": review_experiment, "forecast": review_forecast}
 MOST_MEMORY = 8 * 2**30  # bytes of addresses beside those that the libraries take
 
 
 def look_at(kind: str, folder: Path) -> Review:
-    """The review of an experiment or a task."""
+    """The review of an experiment or a task, or the forecast of an experiment."""
     try:
-        return (review_task if kind == "task" else review_experiment)(folder)
+        return LOOKS[kind](folder)
     except MemoryError:
         place = display_path(folder)
         return Review(place, concerns=[error(f"{place}: needs more than {MOST_MEMORY // 2**30} GiB to be looked at")])

@@ -60,10 +60,11 @@ class Api:
             link: a page's link or its query, such as "gpu_memory=24 GB&priority=memory"; empty for no restriction.
         Returns:
             rankings: each with title, kept (rank, experiment, key, figure, tied, reasons), unknown, dropped and notes;
-            rules: of thumb, where nothing was measured; notes: what else must be said.
+            rules: of thumb, where nothing was measured; notes: what else must be said; forecasts: of the memory of
+            what was never measured.
         """
         view, _ = self._asked(link)
-        found = choose.context(view, self._dashboard.data.experiments, self._dashboard.data.runs)
+        found = choose.context(view, self._dashboard.data)
         if found["problem"]:
             raise UserError(found["problem"])
         advice = found["advice"]
@@ -73,7 +74,12 @@ class Api:
             for one in advice.rankings
         ]
         rules = [{"text": rule.text, "source": rule.source, "url": rule.url} for rule in advice.rules]
-        return {"rankings": rankings, "rules": rules, "notes": advice.notes}
+        forecasts = [
+            one.model_dump(include={"task", "subset", "experiment", "model", "needed", "reason"})
+            for group in found["foreseen"]
+            for one in (*group.fits, *group.larger, *group.untold)
+        ]
+        return {"rankings": rankings, "rules": rules, "notes": advice.notes, "forecasts": forecasts}
 
     def _asked(self, link: str) -> tuple[View, Shown]:
         """The view and its rows; nothing that was asked for is ignored, as no page would say so here.

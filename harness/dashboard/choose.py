@@ -1,7 +1,7 @@
 """Which method for me? What was measured, filtered by what is needed, in order of what matters most, with reasons.
 
 Every group of experiments with comparable costs has a ranking of its own. What nothing was measured on gets rules of
-thumb (harness/dashboard/rules.py), labelled as such.
+thumb (harness/dashboard/rules.py) and forecasts of memory (harness/dashboard/foreseen.py), each labelled as such.
 """
 
 import math
@@ -13,8 +13,9 @@ import numpy
 import pandas
 
 from harness.dashboard import quantity
-from harness.dashboard.data import is_small
+from harness.dashboard.data import Data, is_small
 from harness.dashboard.evidence import group_label
+from harness.dashboard.foreseen import NEAR, foreseen, reasons
 from harness.dashboard.needs import HEADROOM, NEEDS, Needs, Row, Runs, ended, needs_of, usable
 from harness.dashboard.order import KEYS, Candidate, figure, in_order, missing
 from harness.dashboard.rules import Rule, Situation, room, rules_for
@@ -24,7 +25,6 @@ from harness.result.tuning import unequal_budgets
 from harness.result.units import human_bytes
 
 OUT_OF_SCOPE = ("vision", "diffusion")
-NEAR = 1.5  # a base model larger or smaller by less than this factor is about the size that was asked for
 
 
 @dataclass
@@ -201,10 +201,12 @@ def _situation(rows: pandas.DataFrame, needs: Needs) -> Situation:
     return Situation(needs.family, space, needs.priority, needs.dataset_rows)
 
 
-def context(view: View, experiments: pandas.DataFrame, runs: pandas.DataFrame) -> dict[str, Any]:
+def context(view: View, data: Data) -> dict[str, Any]:
     """What the page's template needs."""
     try:
         needs = needs_of(view)
     except quantity.QuantityError as error:
-        return {"problem": str(error), "advice": Advice([], (), []), "needs": Needs()}
-    return {"problem": "", "advice": advise(experiments, needs, runs), "needs": needs}
+        return {"problem": str(error), "advice": Advice([], (), []), "needs": Needs(), "foreseen": []}
+    advice = advise(data.experiments, needs, data.runs)
+    return {"problem": "", "advice": advice, "needs": needs, "why": reasons,
+            "foreseen": foreseen(data.forecasts, data.experiments, needs)}  # fmt: skip

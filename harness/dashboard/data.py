@@ -19,6 +19,7 @@ from harness.result.columns import Column, of_metric
 from harness.result.comparable import MACHINE
 from harness.result.experiments import by_experiment
 from harness.result.files import Skipped, find_files
+from harness.result.forecasts import Forecast, forecast_files, read_forecasts
 from harness.result.frame import to_frame
 from harness.result.read import read_results
 from harness.result.ties import BEST
@@ -30,12 +31,16 @@ Place = tuple[str, str]  # part of a task, base model
 
 @dataclass(frozen=True)
 class Data:
-    """All results: one row per run, one row per experiment, the files left out, and the state of the files."""
+    """All results: one row per run, one row per experiment, the files left out, and the state of the files.
+
+    Forecasts are no results, and no row of either frame comes from one.
+    """
 
     paths: tuple[Path, ...]
     runs: pandas.DataFrame
     experiments: pandas.DataFrame
     skipped: tuple[Skipped, ...]
+    forecasts: tuple[Forecast, ...]
     places: list[Place]  # in the order of `by_interest`
     state: int
 
@@ -51,7 +56,8 @@ def read_data(paths: Sequence[Path], task: str | None = None) -> Data:
     frame["part"] = pandas.Series(parts, dtype="str")
     frame["key"] = pandas.Series(_keys(frame), dtype="str")
     frame["best"] = frame["tie"] == BEST
-    return Data(tuple(paths), runs, frame, tuple(found.skipped), by_interest(frame), state)
+    forecasts, unread = read_forecasts(paths)
+    return Data(tuple(paths), runs, frame, (*found.skipped, *unread), tuple(forecasts), by_interest(frame), state)
 
 
 def state_of(paths: Sequence[Path]) -> int:
@@ -61,6 +67,9 @@ def state_of(paths: Sequence[Path]) -> int:
         for name in names:
             status = os.stat(os.path.join(folder, name), follow_symlinks=False)
             files.append((str(folder), name, status.st_mtime_ns, status.st_size))
+    for path in forecast_files(paths):
+        status = path.stat(follow_symlinks=False)
+        files.append((str(path.parent), path.name, status.st_mtime_ns, status.st_size))
     return hash(tuple(files))
 
 

@@ -33,7 +33,7 @@ from harness.dashboard.subsets import all_subsets
 from harness.dashboard.view import CONTROLS, FILTERED, MOST_COMPARED, TABS, View, from_query, query_of
 from harness.experiment import all_experiments, display_path
 from harness.result.columns import COLUMNS, format_value
-from harness.result.units import MISSING, plural
+from harness.result.units import MISSING, human_bytes, plural
 
 FOLDER = Path(__file__).parent
 TITLE = "PEFT method comparison"
@@ -72,6 +72,7 @@ TEMPLATES.filters |= {"breakable": _breakable, "json": _json}
 TEMPLATES.globals |= {
     "CONTROLS": CONTROLS, "TABS": TABS, "TITLE": TITLE, "COLUMNS": COLUMNS, "MOST_COMPARED": MOST_COMPARED,
     "write": format_value, "query_of": query_of, "missing": pandas.isna, "links": methods.links, "MISSING": MISSING,
+    "bytes": human_bytes,
     "skipped_rows": lambda skipped: [(one.path, one.reason) for one in skipped],
     "column_rows": lambda: [(key, one.label, one.description) for key, one in COLUMNS.items()],
 }  # fmt: skip
@@ -166,7 +167,7 @@ class Dashboard:
         return compare.context(view, shown, data.runs)
 
     def _choose(self, data: Data, view: View, shown: Shown) -> dict[str, Any]:
-        return choose.context(view, data.experiments, data.runs)
+        return choose.context(view, data)
 
     def _findings(self, data: Data, view: View, shown: Shown) -> dict[str, Any]:
         if self._reports[0] is not data:  # no choice changes them

@@ -39,8 +39,8 @@ def storage_bytes(tensors: Iterable[torch.Tensor], device: torch.device, seen: s
         storage = tensor.untyped_storage()
         # Paged state is reached from the device too, and moves there as it is needed; to PyTorch it lies on the CPU.
         here = tensor.device.type == device.type or getattr(tensor, "is_paged", False)
-        if here and storage.nbytes() and storage.data_ptr() not in seen:
-            seen.add(storage.data_ptr())
+        if here and storage.nbytes() and storage._cdata not in seen:  # on the meta device all have one address
+            seen.add(storage._cdata)
             total += storage.nbytes()
     return total
 

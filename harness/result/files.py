@@ -12,6 +12,7 @@ import msgspec
 
 from harness.experiment import display_path
 
+FORECASTS = "forecasts"  # a folder of what was never measured (harness/result/forecasts.py)
 LARGEST_FILE = 32 * 2**20  # bytes; our own have some 25 KiB
 
 
@@ -33,7 +34,7 @@ class Skipped:
 def find_files(paths: Sequence[Path], skipped: list[Skipped]) -> Iterator[tuple[Path, list[str]]]:
     """Each folder with the names of its *.json, recursively; a file that two of the paths hold comes once.
 
-    Hidden folders and files are passed over. What does not exist or cannot be listed is added to `skipped`.
+    Hidden folders and files are passed over, and forecasts. What is missing or cannot be listed is added to `skipped`.
     """
     seen: set[str] = set()
     for path in map(Path, paths):
@@ -57,7 +58,7 @@ def _walk(folder: Path, skipped: list[Skipped]) -> Iterator[tuple[str, list[str]
         skipped.append(Skipped(display_path(Path(error.filename)), f"cannot be read: {error.strerror}"))
 
     for where, folders, files in os.walk(folder, onerror=unreadable):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != FORECASTS)
         yield where, sorted(name for name in files if name.endswith(".json") and not name.startswith("."))
 
 

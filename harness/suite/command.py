@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.arguments import natural, nest
+from harness.arguments import add_gpu, natural, nest
 from harness.errors import UserError
-from harness.files import ROOT
+from harness.files import ROOT, display_path
+from harness.plan import Plan
+from harness.result.forecasts import forecast_path, read_forecast_file, table_of
 from harness.result.units import plural
 from harness.suite.drive import describe, run_all
 from harness.suite.plans import Wanted, estimate, make_plans, state_of
@@ -33,6 +35,8 @@ def main(argv: Sequence[str], description: str) -> int:
         arguments.output.resolve(),
     )  # fmt: skip
     plans = make_plans(choice)
+    if arguments.forecast:
+        return forecast(plans, arguments)
     here = this_machine(arguments.device) if arguments.here else None
     states = [state_of(plan, here) for plan in plans]
     outdated = states.count("outdated") if not arguments.overwrite else 0
@@ -72,6 +76,11 @@ def parse(argv: Sequence[str], description: str) -> argparse.Namespace:
     which.add_argument("--grid", action="append", default=[], metavar="KEY=V1,V2", help="runs with each of the "
                        "values, which stay in runs/; repeatable, for all combinations")  # fmt: skip
     which.add_argument("--profile", action="store_true", help="profiles instead: costs on random weights")
+    forecast_group = parser.add_argument_group("forecasts instead")
+    forecast_group.add_argument("--forecast", action="store_true", help="the memory that each would take, from shapes "
+                                "alone, without GPU; writes results/forecasts/")  # fmt: skip
+    forecast_group.add_argument("--no-advice", action="store_true", help="no largest batch; three times as fast")
+    add_gpu(forecast_group)
     which.add_argument("--missing", action="store_true", help="those without a current result on any hardware; the "
                        "default, and there to be said")  # fmt: skip
     which.add_argument("--here", action="store_true", help="those without one on this machine's hardware")
@@ -96,6 +105,24 @@ def add_place(parser: argparse.ArgumentParser) -> None:
     )
     where.add_argument("--checkpoint-minutes", type=float, default=10.0, metavar="M", help="see run.py (default: 10)")
     where.add_argument("--output", type=Path, default=ROOT, metavar="DIR", help="where results/ and runs/ are")
+
+
+def forecast(plans: Sequence[Plan], arguments: argparse.Namespace) -> int:
+    """A file of forecasts for each base model among the plans, and their tables; returns the exit code."""
+    models = dict.fromkeys(plan.experiment.params.model_id for plan in plans)
+    for model in models:
+        own = [plan for plan in plans if plan.experiment.params.model_id == model]
+        folders = dict.fromkeys(f"{display_path(plan.experiment.folder)}:{plan.subset or ''}" for plan in own)
+        path = forecast_path(arguments.output.resolve(), model, arguments.gpu_memory)
+        given = ["--gpu-memory", f"{arguments.gpu_memory / 10**9}GB"] if arguments.gpu_memory else []
+        given += ["--gpu", arguments.gpu] if arguments.gpu else []
+        given += ["--no-advice"] if arguments.no_advice else []
+        command = [sys.executable, "-m", "harness.forecast.many", str(path), *folders, *given]
+        done = subprocess.run(command, cwd=ROOT, check=False)  # torch is loaded there, and not here
+        if done.returncode:
+            return done.returncode
+        print(f"{display_path(path)}:\n\n{table_of(read_forecast_file(path))}\n")
+    return 0
 
 
 def flags_of(arguments: argparse.Namespace) -> tuple[str, ...]:

@@ -59,8 +59,10 @@ class RandomEncoder:
         return [FIRST_TOKEN] * least
 
     def encode_prompt(self, query: str) -> tuple[list[int], bool]:
-        """As many tokens as the text says, and that nothing was cut."""
-        return [FIRST_TOKEN] * int(query), False
+        """As many tokens as the text says, cut where Encoder would cut them, and whether they were."""
+        kept_free = 0 if self.is_encoder_decoder else self._params.max_target_length or 0
+        length = min(int(query), self._params.max_seq_length - kept_free)
+        return [FIRST_TOKEN] * length, length < int(query)
 
 
 def random_splits(task: Task, subset: str | None, params: TrainingParams) -> Splits:

@@ -115,6 +115,10 @@ class Workload(ABC):
         """How fast the model answers; None where the workload has no such measurement."""
         return None
 
+    def longest_answer(self, model: nn.Module, rows: Sequence[Row], device: torch.device) -> int:
+        """One pass as large as answering the rows at once takes, for a forecast; returns the length of a row."""
+        raise NotImplementedError(f"{type(self).__name__} tells no length of an answer")
+
     def held_out(self) -> HeldOut | None:
         """What forgetting is measured on; None where there is nothing to forget."""
         return None

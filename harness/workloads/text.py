@@ -105,6 +105,16 @@ class Text(Workload):
     def measure_inference(self, model: nn.Module, rows: Sequence[Row], device: torch.device) -> Inference:
         return measure_inference(model, self._prompts(rows[:BATCH_ROWS]), device)
 
+    def longest_answer(self, model: nn.Module, rows: Sequence[Row], device: torch.device) -> int:
+        """Keys and values of prompt and answer, read at once rather than one by one: no less than decoding takes."""
+        new, prompt = self.params.generation_kwargs.max_new_tokens, max(map(len, self._prompts(rows)))
+        decoder = self.encoder.is_encoder_decoder
+        ids = torch.empty(len(rows), prompt if decoder else prompt + new, dtype=torch.long, device=device)
+        answers = torch.empty(len(rows), new, dtype=torch.long, device=device)
+        extra = {"decoder_input_ids": answers} if decoder else {"logits_to_keep": 1}
+        model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=True, **extra)
+        return ids.shape[1]
+
     def held_out(self) -> HeldOut | None:
         if self.encoder.is_encoder_decoder:  # never trained to continue text
             return None

@@ -11,8 +11,8 @@ from trees import EMBEDDED, LORA
 from harness.contribute import check, command, report, spread
 from harness.contribute.check import choose, reviews
 from harness.contribute.concerns import Review, error, warning
-from harness.contribute.experiments import review_experiment
 from harness.contribute.spread import last_line, score_spread
+from harness.contribute.worker import LOOKS
 from harness.experiment import ROOT
 
 
@@ -26,7 +26,7 @@ class InThisProcess:
         pass
 
     def look_at(self, kind, folder):
-        return review_experiment(folder) if kind == "experiment" else Review(folder.name)
+        return LOOKS[kind](folder) if kind in ("experiment", "forecast") else Review(folder.name)
 
 
 @pytest.fixture
@@ -54,9 +54,17 @@ def test_the_report_for_people(tree, call):
     assert "  ERROR      training_params.json: banana: unknown key" in printed
     assert "  trains     8,192 of 1,779,392 parameters (0.46 %)\n  stores     32.0 KiB" in printed
     assert "  changes    optimizer_kwargs.lr 0.0001 -> 0.007" in printed
+    assert re.search(r"\n  forecast   needs \d+\.\d GiB: training \d.* with 32 rows of 256, evaluation ", printed)
     assert printed.endswith("1 error, no warnings\n")
     code, printed = call("lora/embedded-llama-k")
     assert (code, printed.splitlines()[-1]) == (0, "no errors, no warnings; nothing has to be put right")
+
+
+def test_what_cannot_be_forecast_is_no_error(tree, call):
+    tree.write("lora/embedded-llama-int8", LORA, EMBEDDED | {"dtype": "int8"})
+    code, printed = call("lora/embedded-llama-int8")
+    assert code == 0
+    assert "  forecast   No forecast: " in printed
 
 
 def test_warnings_alone_are_clean(tree, call):

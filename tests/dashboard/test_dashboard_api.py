@@ -44,6 +44,8 @@ def test_a_method_is_chosen(client):
     (ranking,) = [one for one in answer["rankings"] if LLAMA in one["title"]]
     assert [one["rank"] for one in ranking["kept"]] == list(range(1, len(ranking["kept"]) + 1))
     assert "within the 23.0 GiB" in ranking["kept"][0]["reasons"][0]
+    assert {one["model"] for one in answer["forecasts"]} == {LLAMA}
+    assert not {one["experiment"] for one in answer["forecasts"]} & {one["experiment"] for one in ranking["kept"]}
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,17 @@ def test_a_size_without_results_says_so_and_no_toy_comes_first(visit):
     expect(page.locator(".ranking").last).to_contain_text("small test model")
 
 
+def test_what_was_never_measured_has_a_forecast_that_says_so(visit):
+    page = visit(task="MetaMathQA", model=LLAMA, tab="choose", gpu_memory="24 GB")
+    forecasts = page.locator("#forecasts")
+    expect(forecasts.locator("h3")).to_have_text("Forecasts of memory, not measured")
+    expect(forecasts.locator(".forecast h4").first).to_contain_text(f"forecast MetaMathQA, {LLAMA}")
+    expect(forecasts.locator("tbody tr").first).to_contain_text("within the 24.0 GiB given")
+    foreseen = set(forecasts.locator("tbody th").all_text_contents())
+    assert foreseen
+    assert not foreseen & set(page.locator(".ranking tbody a.open").all_text_contents()), "measured, and forecast too"
+
+
 @pytest.mark.slow
 def test_small_test_models_come_last(visit):
     page = visit()

@@ -34,6 +34,7 @@ def only(path, **arguments):
 def test_every_committed_result_is_read():
     loaded = load([ROOT / "results"])
     files = [path for path in (ROOT / "results").rglob("*.json") if not path.name.startswith(".")]
+    files = [path for path in files if "forecasts" not in path.parts]
     assert not loaded.skipped
     assert sorted(loaded.runs["source"]) == sorted(path.relative_to(ROOT).as_posix() for path in files)
     for row in loaded.runs.sample(5, random_state=0).itertuples():
