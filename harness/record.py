@@ -20,6 +20,7 @@ from harness.checkpoint import Checkpoint
 from harness.devices import is_out_of_memory
 from harness.errors import UserError
 from harness.experiment import display_path
+from harness.images.pictures import thumbnail
 from harness.measure.memory import MemoryMeter
 from harness.measure.training_log import Diverged, TrainingLog
 from harness.new_result import new_result
@@ -112,7 +113,13 @@ class Record:
         quality.test_score, quality.invalid_rate, quality.test_scores = scores.mean, scores.invalid_rate, scores.values
         quality.lengths = answers.lengths
         quality.samples = [
-            schema.SampleAnswer(prompt=row.prompt, reference=row.reference, prediction=text, score=value)
+            schema.SampleAnswer(
+                prompt=row.prompt,
+                reference=row.reference,
+                prediction=text,
+                score=value,
+                thumbnail=None if row.image is None else thumbnail(row.image),
+            )
             for row, text, value in list(zip(rows, answers.texts, scores.values, strict=True))[:SHOWN]
         ]
         write_predictions(self.folder / "predictions.jsonl", rows, answers.texts, scores.values)

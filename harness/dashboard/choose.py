@@ -23,7 +23,7 @@ from harness.result.comparable import FOREIGN
 from harness.result.tuning import unequal_budgets
 from harness.result.units import human_bytes
 
-OUT_OF_SCOPE = ("vision", "diffusion")
+OUT_OF_SCOPE = ("diffusion",)
 NEAR = 1.5  # a base model larger or smaller by less than this factor is about the size that was asked for
 
 

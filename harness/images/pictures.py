@@ -1,5 +1,6 @@
 """From the bytes of a picture's file to pixel values, with the base model's own image processor."""
 
+import base64
 import io
 import random
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,8 @@ from transformers import AutoImageProcessor, PretrainedConfig
 
 from harness.errors import UserError
 from harness.task import Row
+
+THUMBNAIL = (64, 64)
 
 
 class Pictures:
@@ -27,8 +30,18 @@ class Pictures:
 
     @classmethod
     def of(cls, name: str, pinned: Mapping[str, Any]) -> "Pictures":
-        """With the image processor of a base model; Pillow resizes, whether torchvision is installed or not."""
-        return cls(AutoImageProcessor.from_pretrained(name, backend="pil", trust_remote_code=False, **pinned))
+        """With the image processor of a base model; Pillow resizes, whether torchvision is installed or not.
+
+        Raises:
+            UserError: the model comes without one.
+        """
+        try:
+            return cls(AutoImageProcessor.from_pretrained(name, backend="pil", trust_remote_code=False, **pinned))
+        except OSError as error:
+            if not str(error).startswith("Can't load image processor"):
+                raise
+            raise UserError(f"model {name}: has no preprocessor_config.json, which says how it reads pictures; "
+                            "use a revision that has one") from None  # fmt: skip
 
     def pixels(self, row: Row) -> torch.Tensor:
         """Bytes of shape (3, height, width) of a row's picture, as large as the model reads it.
@@ -52,6 +65,16 @@ class Pictures:
     def scaled(self, pixels: Sequence[torch.Tensor]) -> torch.Tensor:
         """Pixel values (rows, 3, height, width) in float32, as the model was trained on."""
         return (torch.stack(list(pixels)).float() * self._rescale - self._mean) / self._std
+
+
+def thumbnail(content: bytes) -> str:
+    """A picture no larger than THUMBNAIL, as the address of an image in a page."""
+    with Image.open(io.BytesIO(content)) as image:
+        small = image.convert("RGB")
+    small.thumbnail(THUMBNAIL)
+    written = io.BytesIO()
+    small.quantize(64).save(written, "PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(written.getvalue()).decode()}"
 
 
 class RandomPictures:

@@ -157,7 +157,7 @@ _ALL = [
     _text("task", "Task", "data set that was trained and tested on"),
     _text("subset", "Subset", "part of the task with results of its own"),
     _text("model", "Base model", "name on the hub, or embedded/…"),
-    _text("family", "Family", "causal or encoder-decoder"),
+    _text("family", "Family", "causal, encoder-decoder or vision"),
     _text("hardware", "Hardware", "accelerator, or the CPU's model"),
     _text("processor", "Processor", "CPU and its threads; what decides speed without a GPU"),
     _text("libraries", "Libraries", "major versions of torch, transformers and peft"),

@@ -245,6 +245,7 @@ class SampleAnswer(_Section):
     reference: str
     prediction: str
     score: float
+    thumbnail: str | None = Field(None, description="a picture's, as data:image/png;base64,…")
 
 
 class Quality(_Section):
