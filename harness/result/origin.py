@@ -37,7 +37,7 @@ def processor_of(hardware: Any) -> str:
 
 
 def family_of(task_type: str, model: str) -> str:
-    """causal, encoder-decoder or vision, by PEFT's task_type or a model that the project knows; empty where neither tells."""
+    """causal, encoder-decoder or vision, by PEFT's task_type or a model that the project knows, else empty."""
     known = {"CAUSAL_LM": "causal", "SEQ_2_SEQ_LM": "encoder-decoder"}
     return known.get(task_type) or _families().get(model, "")
 

@@ -39,7 +39,7 @@ class Picture:
         return 1
 
 
-class ImageClassification(Workload):
+class Images(Workload):
     """Pixels in, logits of the task's classes out; throughput counts pictures."""
 
     unit = "images"
@@ -75,7 +75,7 @@ class ImageClassification(Workload):
     @classmethod
     def load(
         cls, params: TrainingParams, device: torch.device, origin: Origin, labels: Sequence[str] = ()
-    ) -> tuple["ImageClassification", PreTrainedModel]:
+    ) -> tuple["Images", PreTrainedModel]:
         name, pinned = models.location(params, origin)
         config = AutoConfig.from_pretrained(name, trust_remote_code=False, **pinned)
         _check(config, params, origin, labels)
@@ -89,7 +89,7 @@ class ImageClassification(Workload):
     @classmethod
     def build(
         cls, params: TrainingParams, device: torch.device, origin: Origin, labels: Sequence[str] = ()
-    ) -> tuple["ImageClassification", PreTrainedModel]:
+    ) -> tuple["Images", PreTrainedModel]:
         config = architecture(params.model_id, origin("model_id"))
         _check(config, params, origin, labels)
         cls.configure(config, labels)
@@ -171,4 +171,4 @@ def _with_new_head(base: PreTrainedModel) -> PreTrainedModel:
     return base
 
 
-WORKLOAD = ImageClassification
+WORKLOAD = Images

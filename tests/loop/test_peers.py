@@ -11,7 +11,7 @@ from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, Trainer, Trai
 
 from benchmarks.training import prepare
 from harness.experiment import find_experiment, read_experiment
-from harness.workloads.image_classification import ImageClassification
+from harness.workloads.image_classification import Images
 from harness.workloads.text import Text
 
 STEPS, WARMUP_RATIO = 50, 0.1
@@ -125,7 +125,7 @@ def test_the_loss_curve_of_an_encoder_decoder_model_is_trainers(
 def test_the_loss_curve_of_an_image_model_is_trainers(method, lr, tmp_path, monkeypatch, small_splits):
     changes = {"optimizer_kwargs": {"lr": lr, "weight_decay": 0.0}, "gradient_accumulation_steps": 2}
     folder = f"method_comparison/ImageClassification/experiments/{method}"
-    compare(*train_ours(tmp_path, monkeypatch, changes, folder, workload=ImageClassification), tmp_path, least=0.9)
+    compare(*train_ours(tmp_path, monkeypatch, changes, folder, workload=Images), tmp_path, least=0.9)
 
 
 def compare(ours, model, batches, untrained, tmp_path, least=0.8):

@@ -21,7 +21,7 @@ from harness.images.pictures import Pictures
 from harness.result.schema import Result
 from harness.task import Row, Splits, load_splits, load_task
 from harness.workloads import workload_of
-from harness.workloads.image_classification import ImageClassification
+from harness.workloads.image_classification import Images
 from harness.workloads.text import Text
 
 CPU = torch.device("cpu")
@@ -40,7 +40,7 @@ def splits():
 def loaded():
     torch.manual_seed(0)
     params = read_experiment(PROBE).params
-    return ImageClassification.load(params, CPU, str, TASK.classes["embedded"])
+    return Images.load(params, CPU, str, TASK.classes["embedded"])
 
 
 def scans_of(rows):
@@ -110,7 +110,7 @@ def test_the_head_is_new_and_the_seeds(loaded):
     heads = []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)
-        heads.append(ImageClassification.load(params, CPU, str, TASK.classes["embedded"])[1].classifier.weight)
+        heads.append(Images.load(params, CPU, str, TASK.classes["embedded"])[1].classifier.weight)
     assert heads[0].shape == (19, 128)
     assert torch.equal(heads[0], heads[1])
     assert not torch.equal(heads[0], heads[2])
@@ -158,7 +158,7 @@ def test_a_frozen_new_head_is_refused():
     without = lambda values: {key: value for key, value in values.items() if key != "modules_to_save"}  # noqa: E731
     with pytest.raises(UserError, match='modules_to_save: the head is new and must be trained; add "classifier"'):
         fits(LORA, {}, without)
-    assert fits(LORA, {}) is ImageClassification
+    assert fits(LORA, {}) is Images
 
 
 def test_guides_for_older_transformers_are_told_the_new_names(loaded):
