@@ -200,7 +200,8 @@ def run_images(tmp_path, monkeypatch, splits, quick_measurements):
     monkeypatch.setattr(run, "load_task", lambda folder: dataclasses.replace(TASK, load_splits=lambda *_: few))
 
     def call(folder, *arguments):
-        given = ["--device", "cpu", "--output", str(tmp_path), "--set", "max_steps=3", "--set", "eval_steps=3"]
+        given = ["--device", "cpu", "--output", str(tmp_path)]
+        given += [] if "--rehearse" in arguments else ["--set", "max_steps=3", "--set", "eval_steps=3"]
         outcome = Outcome(run.main(parse_arguments([str(folder), *given, *arguments])), tmp_path)
         return outcome, outcome.json and Result.model_validate(outcome.json)
 
