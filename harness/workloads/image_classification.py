@@ -25,7 +25,7 @@ from harness.task import Row, Splits, Task
 from harness.workloads import Answers, HeldOut, Workload
 
 HEAD = "classifier"
-KNOWN = ("vit", "deit", "dinov2", "swin", "beit", "convnext")  # kinds of model whose head is one linear layer HEAD
+KNOWN = ("vit", "dinov2", "swin", "beit", "convnext")  # kinds of model whose head is one linear layer HEAD
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Images(Workload):
     @classmethod
     def random_splits(cls, task: Task, subset: str | None, params: TrainingParams) -> Splits:
         count = params.planned_steps(0) * params.batch_size * params.gradient_accumulation_steps
-        label = task.classes[params.data_source][0]
+        label = (task.classes.get(params.data_source) or ("",))[0]
         rows = [Row("random pixels", label, label, f"{params.seed}/{subset}/{number}") for number in range(count)]
         return Splits(rows, rows[:1], rows[:BATCH_ROWS])
 
@@ -159,6 +159,9 @@ def _check(config: PretrainedConfig, params: TrainingParams, origin: Origin, lab
     if params.dtype in ("int8", "int4"):
         raise UserError(f"{origin('dtype')}: dtype: {params.dtype} would pack the new head, which has to be trained; "
                         "use float32 or bfloat16")  # fmt: skip
+    if params.dtype != "float32" and not params.use_amp:
+        raise UserError(f'{origin("dtype")}: dtype: pixels are float32, and a {params.dtype} model takes them under '
+                        'autocast only; add "use_amp": true')  # fmt: skip
     if len(labels) < 2:
         raise UserError(f"CLASSES[{params.data_source!r}]: expected at least two classes in the task's data.py")
 

@@ -8,12 +8,12 @@ import torch
 from conftest import Outcome
 from PIL import Image
 from safetensors.torch import load_file
-from transformers import AutoImageProcessor
+from transformers import AutoConfig, AutoImageProcessor
 
 import run
 from harness import adapter as adapters
 from harness.adapter_config import Adapter
-from harness.architecture import EMBEDDED
+from harness.architecture import EMBEDDED, meta_model
 from harness.arguments import parse_arguments
 from harness.errors import UserError
 from harness.experiment import ROOT, all_experiments, read_experiment
@@ -21,7 +21,7 @@ from harness.images.pictures import Pictures
 from harness.result.schema import Result
 from harness.task import Row, Splits, load_splits, load_task
 from harness.workloads import workload_of
-from harness.workloads.image_classification import Images
+from harness.workloads.image_classification import HEAD, KNOWN, Images
 from harness.workloads.text import Text
 
 CPU = torch.device("cpu")
@@ -186,6 +186,38 @@ def test_text_needs_its_own_keys():
 def test_impossible_selections_are_refused(changes, said):
     with pytest.raises(UserError, match=said):
         read_experiment(PROBE, changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"dtype": "int4"}, "dtype: int4 would pack the new head"),
+        ({"dtype": "bfloat16"}, 'dtype: pixels are float32, .* add "use_amp": true'),
+        ({"model_id": "embedded/llama"}, "model_id: embedded/llama is a llama; expected one of vit"),
+    ],
+)
+def test_models_that_cannot_read_pictures_are_refused(changes, said):
+    params = read_experiment(LORA).params.model_copy(update=changes)
+    with pytest.raises(UserError, match=said):
+        Images.load(params, CPU, str, TASK.classes["embedded"])
+
+
+def test_a_task_without_classes_is_refused():
+    with pytest.raises(UserError, match=r"CLASSES\['embedded'\]: expected at least two classes"):
+        Images.load(read_experiment(LORA).params, CPU, str)
+    assert (
+        len(Images.random_splits(dataclasses.replace(TASK, classes={}), None, read_experiment(LORA).params).test) == 8
+    )
+
+
+@pytest.mark.parametrize("kind", KNOWN)
+def test_the_kinds_of_model_that_are_known_have_such_a_head(kind):
+    config = AutoConfig.for_model(kind)
+    Images.configure(config, ("a", "b", "c"))
+    model = meta_model(Images.auto_class(config), config)
+    assert isinstance(model.get_submodule(HEAD), torch.nn.Linear)
+    assert model.get_submodule(HEAD).out_features == 3
+    assert config.initializer_range > 0
 
 
 def test_a_part_that_is_in_no_name_is_refused(loaded):
