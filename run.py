@@ -49,7 +49,7 @@ from harness.forecast.forecast import Asked
 from harness.learner import Learner
 from harness.measure.energy import joules, watch
 from harness.measure.flops import compute_section, flops_per_unit, matrix_product_rate
-from harness.measure.memory_parts import memory_parts, stored_parameters
+from harness.measure.memory_parts import memory_parts, stored_bytes, stored_parameters
 from harness.measure.timer import warmup_steps
 from harness.measure.training_log import TrainingLog
 from harness.models import quiet_libraries
@@ -65,7 +65,7 @@ from harness.result.summary import summary
 from harness.resume import go_on, keep, resumable
 from harness.scoring import Scores, further_scores, majority_baseline
 from harness.task import Row, Splits, Task, choose_subsets, load_task
-from harness.workloads import Answers, HeldOut, Workload, find_workload
+from harness.workloads import Answers, HeldOut, Workload, find_workload, workload_of
 
 WINDOW = 10  # optimizer steps between two waits for the device, at most
 log = logging.getLogger("run")
@@ -78,7 +78,9 @@ def execute(record: Record, mode: Mode, task: Task, adapter: Adapter | None) -> 
     held_out = learn_of_base(record, task, workload, base, splits.test) if mode.knows_base else None
     model = attach(record, mode, base, adapter, workload, splits.train)
     sample = train(record, mode, task, workload, model, splits)
-    save(record, mode, model)  # before the test: what hours of training made survives an evaluation that fails
+    save(
+        record, mode, model, workload.new_head
+    )  # before the test: what hours of training made survives an evaluation that fails
     if mode.tests:
         test(record, task, workload, model, splits.test)
     if mode.measures:
@@ -100,7 +102,7 @@ def load(record: Record, mode: Mode, task: Task) -> tuple[Splits, Workload, PreT
 def learn_of_base(
     record: Record, task: Task, workload: Workload, base: PreTrainedModel, rows: list[Row]
 ) -> HeldOut | None:
-    """What the untouched base model can do: its own score, and its loss on text that the task has nothing to do with.
+    """What the untouched base model can do: its own score, and its loss on what the task has nothing to do with.
 
     The score is kept in runs/base_scores, since every method shares it.
     """
@@ -116,7 +118,9 @@ def learn_of_base(
         log.info("untouched base model: %s %.1f %%", task.metric.name, 100 * known["score"])
     lost = None if held_out is None else held_out_loss(record, held_out, base)
     if lost is not None:
-        result.forgetting = schema.Forgetting(text=held_out.source, tokens=lost.tokens, base_loss=lost.loss)
+        result.forgetting = schema.Forgetting(
+            text=held_out.source, unit=held_out.unit, tokens=lost.tokens, base_loss=lost.loss
+        )
     return None if lost is None else held_out
 
 
@@ -127,7 +131,7 @@ def held_out_loss(record: Record, held_out: HeldOut, model: nn.Module) -> schema
         found = held_out.loss(model)
         if math.isfinite(found.loss):
             return found
-        log.warning("forgetting: the loss on the held-out text is no finite number; it stays null")
+        log.warning("forgetting: the loss on what is held out is no finite number; it stays null")
     return None
 
 
@@ -170,7 +174,7 @@ def train(record: Record, mode: Mode, task: Task, workload: Workload, model: nn.
     steps = params.planned_steps(len(splits.train))
     samples = encode(record, workload, splits.train, steps)
     learner = Learner(model, params, record.plan.experiment.origin, steps, device)
-    record.note_parameters(model)
+    record.note_parameters(model, workload.new_head)
     optimizer, scaler, forward = learner.optimizer, learner.scaler, torch.compile(model) if params.compile else model
     training = TrainingLog(device, record.memory, warmup_steps=warmup_steps(steps))
     record.training, record.drawn = training, joules(device)
@@ -247,14 +251,14 @@ def validate(record: Record, mode: Mode, task: Task, workload: Workload, model: 
              100 * scores.mean, line.tokens_per_second or 0, workload.unit)  # fmt: skip
 
 
-def save(record: Record, mode: Mode, model: nn.Module) -> None:
-    """Saves what was trained, as a user would, and weighs it."""
+def save(record: Record, mode: Mode, model: nn.Module, head: str | None) -> None:
+    """Saves what was trained, as a user would, and weighs it, a new head apart."""
     info, whole = record.result.train_info, record.plan.experiment.adapter_config is None
     target = record.folder / ("model" if whole else "adapter")
     try:
-        files = adapters.save(model, target)
+        files = adapters.save(model, target, record.params.train_only)
         info.file_size = sum(path.stat().st_size for path in files)
-        info.num_stored_params = stored_parameters(files)
+        info.num_stored_params, info.head_file_size = stored_parameters(files), stored_bytes(files, head)
     finally:
         if not mode.keeps_weights:  # random numbers, many gigabytes of them under full fine-tuning
             shutil.rmtree(target, ignore_errors=True)
@@ -299,6 +303,7 @@ def start(arguments: Namespace) -> int:
     optimizers.check_optimizer(experiment.params, experiment.origin)
     adapter, task = Adapter.of(experiment), load_task(experiment.task_folder)
     subsets = choose_subsets(task, arguments.subset, experiment.task)
+    workload = workload_of(task, experiment, adapter)
     if arguments.forecast:
         return modes.tell_forecast(experiment, subsets, Asked(arguments.gpu_memory, arguments.gpu))
     output = check_output(arguments.output)
@@ -306,7 +311,7 @@ def start(arguments: Namespace) -> int:
         return modes.rehearse(experiment, adapter, task, subsets, execute)
     if adapter is not None and has_architecture(experiment.params.model_id):
         # A config that does not fit should fail before anything is downloaded.
-        check_architecture(experiment, adapter, find_workload(task.workload, task.where))
+        check_architecture(experiment, adapter, workload, task.classes.get(experiment.params.data_source, ()))
     if arguments.profile or arguments.tune:
         experiment = (profile_of if arguments.profile else tuning_of)(experiment)
     device = choose_device(arguments.device, touch=len(subsets) == 1)

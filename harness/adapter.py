@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 
 from harness.adapter_config import Adapter
 from harness.devices import is_out_of_memory
-from harness.errors import UserError, one_line
+from harness.errors import UserError, did_you_mean, one_line
 from harness.experiment import display_path
 from harness.initialization import (
     StartingData,
@@ -51,7 +51,7 @@ def attach(
         UserError: PEFT refuses the config for this model, for example because no module matches.
     """
     if adapter is None:
-        return model.requires_grad_(True)
+        return train_names(model, params.train_only, "train_only")
     adapter.check_fits((name for name, _ in model.named_modules()), getattr(model.config, "vocab_size", None))
     wrapped = wrap(model, adapter, params, task_type, data=data)
     wrapped.peft_config["default"].base_model_name_or_path = params.model_id  # not the folder that it came from
@@ -132,10 +132,32 @@ def _refuse_mixed_dtypes(model: PeftModel, params: TrainingParams, where: str) -
                         "to training_params.json")  # fmt: skip
 
 
-def parameter_counts(model: nn.Module) -> tuple[int, int]:
-    """Trainable and total parameters; 4-bit weights count as many as they stand for, shared ones once."""
+def train_names(model: nn.Module, only: Sequence[str] | None, where: str) -> nn.Module:
+    """Makes the parameters trainable that have one of the parts in their names, and freezes the others; all for None.
+
+    Raises:
+        UserError: a part is in no name.
+    """
+    model.requires_grad_(only is None)
+    for part in only or ():
+        found = [parameter for name, parameter in model.named_parameters() if part in name.split(".")]
+        if not found:
+            known = {piece for name, _ in model.named_parameters() for piece in name.split(".") if not piece.isdigit()}
+            raise UserError(f"{where}: {part!r} is in no name of the model's parameters; {did_you_mean(part, known)}")
+        for parameter in found:
+            parameter.requires_grad_(True)
+    return model
+
+
+def parameter_counts(model: nn.Module, module: str | None = None) -> tuple[int, int]:
+    """Trainable and total parameters; 4-bit weights count as many as they stand for, shared ones once.
+
+    `module` counts those that have it in their names only.
+    """
     trainable = total = 0
-    for parameter in model.parameters():
+    for name, parameter in model.named_parameters():
+        if module is not None and module not in name.split("."):
+            continue
         packed = parameter.__class__.__name__ == "Params4bit"
         count = parameter.quant_state.shape.numel() if packed and parameter.quant_state else parameter.numel()
         total += count
@@ -143,8 +165,11 @@ def parameter_counts(model: nn.Module) -> tuple[int, int]:
     return trainable, total
 
 
-def save(model: nn.Module, folder: Path) -> Sequence[Path]:
+def save(model: nn.Module, folder: Path, only: Sequence[str] | None = None) -> Sequence[Path]:
     """Saves what was trained, as a user would; returns the weight files.
+
+    `only` are the parts of names whose parameters were trained, where that is not the whole base model: these tensors
+    are stored, for `load_state_dict(…, strict=False)`.
 
     Raises:
         UserError: the folder cannot be written, for example because the disk is full.
@@ -153,7 +178,13 @@ def save(model: nn.Module, folder: Path) -> Sequence[Path]:
     extra = {"save_embedding_layers": False} if isinstance(model, PeftModel) else {}
     plain = for_untouched_base(model)
     try:
-        if plain is None:
+        if only is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            trained = {
+                name: value.detach() for name, value in model.named_parameters() if set(only) & set(name.split("."))
+            }
+            save_file(trained, folder / "trained.safetensors", metadata={"format": "pt"})
+        elif plain is None:
             model.save_pretrained(folder, **extra)
         else:
             plain[1].save_pretrained(folder)

@@ -12,6 +12,8 @@ from harness.errors import UserError, brief, did_you_mean
 PATTERN_FIELDS = ("target_modules", "exclude_modules", "layers_pattern", "feedforward_modules", "modules_to_save",
                   "target_parameters")  # fmt: skip
 PATTERN_SECONDS = 5
+# Module names of image models in guides that were written for transformers 4.
+RENAMED = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "dense": "o_proj"}
 PATTERN_CHARACTERS = 500
 
 
@@ -58,6 +60,8 @@ def check_modules(values: dict[str, Any], module_names: Iterable[str], where: st
             if not any(name == entry or name.endswith(f".{entry}") for name in names):
                 last_parts = {part for name in names if not (part := name.rpartition(".")[2]).isdigit() and part}
                 hint = did_you_mean(entry, last_parts)
+                if RENAMED.get(entry) in last_parts:
+                    hint = f'transformers 5 calls it "{RENAMED[entry]}"'
                 raise UserError(f"{where}: {key}: {brief(entry)} matches no module of the model; {hint}")
 
 

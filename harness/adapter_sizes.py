@@ -10,7 +10,10 @@ STEPS = 3  # of a rehearsal
 
 @dataclass(frozen=True)
 class Sizes:
-    """What bounds an adapter: layers, tokens, width; of the linear layers the narrowest side and what divides all."""
+    """What bounds an adapter: layers, tokens, width; of the linear layers the narrowest side and what divides all.
+
+    A model of pictures has no tokens; 1 stands for their number, which nothing asks for there.
+    """
 
     layers: int
     vocabulary: int
@@ -20,13 +23,14 @@ class Sizes:
 
     @classmethod
     def of(cls, config: Any) -> "Sizes":
-        """Those of a transformer's config, T5's or Llama's."""
+        """Those of a transformer's config: T5's, Llama's or ViT's."""
         heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
         head = getattr(config, "head_dim", None) or getattr(config, "d_kv", None)
         head = head or config.hidden_size // config.num_attention_heads
         inner = getattr(config, "intermediate_size", None) or config.d_ff
         sides = (config.hidden_size, heads * head, config.num_attention_heads * head, inner)
-        return cls(config.num_hidden_layers, config.vocab_size, config.hidden_size, min(sides), math.gcd(*sides))
+        tokens = getattr(config, "vocab_size", 1)
+        return cls(config.num_hidden_layers, tokens, config.hidden_size, min(sides), math.gcd(*sides))
 
 
 def adapt_field(key: str, value: Any, real: Any, tiny: Any, method: str | None = None) -> Any:

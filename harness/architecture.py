@@ -49,7 +49,9 @@ def meta_model(auto_class: type, config: PretrainedConfig) -> PreTrainedModel:
 
 def shrunken_model(auto_class: type, config: PretrainedConfig) -> PreTrainedModel:
     """The model with two layers, a small vocabulary and random weights, for what the meta device cannot do."""
-    config.num_hidden_layers, config.vocab_size = min(config.num_hidden_layers, 2), min(config.vocab_size, 1024)
+    config.num_hidden_layers = min(config.num_hidden_layers, 2)
+    if hasattr(config, "vocab_size"):
+        config.vocab_size = min(config.vocab_size, 1024)
     if config.is_encoder_decoder:
         config.num_decoder_layers = config.num_hidden_layers
     config.bos_token_id = config.eos_token_id = config.pad_token_id = None

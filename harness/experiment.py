@@ -150,9 +150,10 @@ def _layer(path: Path) -> Layer:
 def _read_adapter_config(folder: Path, params: TrainingParams) -> dict[str, Any] | None:
     path = folder / "adapter_config.json"
     there = os.path.lexists(path)  # also where it is no file: read_json says so
-    if params.full_finetuning and there:
-        raise UserError(f"{named(path)}: full fine-tuning has no adapter; delete this file or the key full_finetuning")
-    if not params.full_finetuning and not there:
+    if not params.has_adapter and there:
+        kind, key = ("train_only", "train_only") if params.train_only else ("full fine-tuning", "full_finetuning")
+        raise UserError(f"{named(path)}: {kind} has no adapter; delete this file or the key {key}")
+    if params.has_adapter and not there:
         raise UserError(
             f'{named(path)}: missing; add a PEFT config, or, to train every weight, write "full_finetuning": true, '
             '"dtype": "float32", "use_amp": true into training_params.json'

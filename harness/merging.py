@@ -9,29 +9,34 @@ import torch
 from peft import PeftModel
 from peft.tuners.adaption_prompt.layer import AdaptedAttention
 from peft.tuners.tuners_utils import BaseTunerLayer
-from peft.utils import AuxiliaryTrainingWrapper
+from peft.utils import AuxiliaryTrainingWrapper, ModulesToSaveWrapper
 from torch import nn
 
 MERGED_FOR_GOOD = ("OSF",)  # it merges, and refuses only afterwards, when it is to be taken out again
 
 
-def without_adapter(model: nn.Module) -> nn.Module:
-    """The bare base model: the same weights, none copied, without any of PEFT's layers around them."""
+def without_adapter(model: nn.Module, saved_modules: bool = False) -> nn.Module:
+    """The bare base model: the same weights, none copied, without any of PEFT's layers around them.
+
+    `saved_modules` keeps the modules that were trained whole, such as a new head, in the base's own one's stead.
+    """
     if not isinstance(model, PeftModel):
         return model
     base = model.base_model if model.active_peft_config.is_prompt_learning else model.get_base_model()
-    return _bare(base)
+    return _bare(base, saved_modules)
 
 
-def _bare(module: nn.Module) -> nn.Module:
+def _bare(module: nn.Module, saved: bool) -> nn.Module:
     if isinstance(module, BaseTunerLayer):
-        return _bare(module.get_base_layer())
+        return _bare(module.get_base_layer(), saved)
+    if saved and isinstance(module, ModulesToSaveWrapper):
+        return module.modules_to_save[module.active_adapter]
     if isinstance(module, AuxiliaryTrainingWrapper):
-        return _bare(module.original_module)
+        return _bare(module.original_module, saved)
     if isinstance(module, AdaptedAttention):
-        return _bare(module.model)
+        return _bare(module.model, saved)
     bare = copy.copy(module)
-    bare._modules = {name: None if child is None else _bare(child) for name, child in module._modules.items()}
+    bare._modules = {name: None if child is None else _bare(child, saved) for name, child in module._modules.items()}
     return bare
 
 
@@ -56,7 +61,7 @@ def merged(model: PeftModel) -> Iterator[nn.Module]:
         warnings.simplefilter("ignore")  # about rounding, when weights are scaled back
         model.base_model.merge_adapter()
     try:
-        yield without_adapter(model)
+        yield without_adapter(model, saved_modules=True)
     finally:
         with warnings.catch_warnings(), exactly:
             warnings.simplefilter("ignore")

@@ -57,9 +57,14 @@ def location(params: TrainingParams, origin: Origin) -> tuple[str, dict[str, Any
 
 
 def load_weights(
-    auto_class: type, config: PretrainedConfig, params: TrainingParams, device: torch.device, origin: Origin
+    auto_class: type,
+    config: PretrainedConfig,
+    params: TrainingParams,
+    device: torch.device,
+    origin: Origin,
+    **more: Any,
 ) -> PreTrainedModel:
-    """Loads the base model of `params` in its dtype onto the device.
+    """Loads the base model of `params` in its dtype onto the device; `more` goes to from_pretrained.
 
     Raises:
         UserError: a .bin file with more than weights in it, or an attention kernel that is not to be had here.
@@ -76,6 +81,7 @@ def load_weights(
                 weights_only=True,
                 **_build_arguments(params, device),
                 **pinned,
+                **more,
             )
     except pickle.UnpicklingError as error:
         raise UserError(

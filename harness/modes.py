@@ -23,7 +23,7 @@ from harness.record import Record, new_record, recording
 from harness.rehearsal import ROWS, check_architecture, rehearsal_of
 from harness.result.schema import EXIT_CODES
 from harness.task import Splits, Task, load_splits
-from harness.workloads import Workload, find_workload
+from harness.workloads import Workload, workload_of
 
 Loader = Callable[[Record, Task, type[Workload]], tuple[Splits, Workload, PreTrainedModel]]
 
@@ -58,7 +58,8 @@ def load_real(record: Record, task: Task, workload: type[Workload]) -> tuple[Spl
     with record.memory.phase("load"):
         splits = load_splits(task, params.data_source, record.plan.subset)
         with hub_errors(params.model_id, params.model_revision, "model"):
-            loaded, base = workload.load(params, record.device, record.plan.experiment.origin)
+            labels = task.classes.get(params.data_source, ())
+            loaded, base = workload.load(params, record.device, record.plan.experiment.origin, labels)
     return splits, loaded, base
 
 
@@ -84,7 +85,8 @@ def load_profile(record: Record, task: Task, workload: type[Workload]) -> tuple[
     params = record.params
     splits = workload.random_splits(task, record.plan.subset, params)
     with record.memory.phase("load"):
-        loaded, base = workload.build(params, record.device, record.plan.experiment.origin)
+        labels = task.classes.get(params.data_source, ())
+        loaded, base = workload.build(params, record.device, record.plan.experiment.origin, labels)
     return splits, loaded, base
 
 
@@ -115,13 +117,14 @@ def rehearse(
         the exit code; `execute` makes the runs.
     """
     model_id = experiment.params.model_id
-    counts = check_architecture(experiment, adapter, find_workload(task.workload, task.where))
+    workload = workload_of(task, experiment, adapter)
+    counts = check_architecture(experiment, adapter, workload, task.classes.get(experiment.params.data_source, ()))
     if counts is None:
         print(f"{model_id}: the config fits; how many parameters would be trained shows only in a run")
     else:
         trainable, total = counts
         print(f"{model_id}: {trainable:,} of {total:,} parameters would be trained ({100 * trainable / total:.3g} %)")
-    shortened, changes = rehearsal_of(experiment)
+    shortened, changes = rehearsal_of(experiment, workload)
     print("rehearsing on the embedded model; changed for that:", *changes, sep="\n  ")
     adapted, device = Adapter.of(shortened), torch.device("cpu")
     for subset in subsets:

@@ -12,6 +12,7 @@ from harness.experiment import ROOT, Experiment
 from harness.plan import Plan
 from harness.result import provenance, schema
 from harness.task import Task
+from harness.workloads import find_workload
 
 
 def new_result(plan: Plan, task: Task, device: torch.device, hardware: dict[str, Any]) -> schema.Result:
@@ -43,6 +44,7 @@ def new_result(plan: Plan, task: Task, device: torch.device, hardware: dict[str,
             data_source=params.data_source,
             metric=task.metric.name,
             higher_is_better=task.metric.higher_is_better,
+            work_unit=find_workload(task.workload, task.where).unit,
         ),
         hardware=hardware,
         provenance=_provenance(plan, experiment),

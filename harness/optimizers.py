@@ -66,8 +66,9 @@ def check_optimizer(params: TrainingParams, origin: Origin) -> None:
         if key not in valid:
             named = f"{origin(f'optimizer_kwargs.{key}')}: optimizer_kwargs.{key}"
             raise UserError(f"{named}: unknown argument of {name}; {did_you_mean(key, valid)}")
-    if name in PEFT and params.full_finetuning:
-        raise UserError(f"{kind}: {name} is made for LoRA, not for full fine-tuning; use AdamW")
+    if name in PEFT and not params.has_adapter:
+        whole = "full fine-tuning" if params.full_finetuning else "train_only"
+        raise UserError(f"{kind}: {name} is made for LoRA, not for {whole}; use AdamW")
     if name in OPTIMIZERS and not params.full_finetuning:
         raise UserError(f'{kind}: {name} trains the base model itself; say "full_finetuning": true')
     complaint = getattr(OPTIMIZERS.get(name), "complaint", lambda _: None)(params)

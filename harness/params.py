@@ -1,5 +1,6 @@
 """TrainingParams: every setting of a run, validated strictly. harness/overlay.py says where the values come from."""
 
+import math
 from typing import Any, Literal
 
 from pydantic import (
@@ -17,7 +18,7 @@ from pydantic import (
 # How a run is made, not what: no part of a configuration's fingerprint.
 HOW = {"seed", "checkpoint_minutes"}
 # A parameter that came later is left out while it has its default, so that fingerprints of older results still match.
-LATER = {"checkpoint_minutes", "initialization"}
+LATER = {"checkpoint_minutes", "initialization", "train_only"}
 # And one that went stays in the fingerprint as it was in every result: tuning.json took its place.
 GONE = {"untuned": False}
 
@@ -58,6 +59,12 @@ class TrainingParams(_Strict):
     model_revision: str | None = Field(None, description="commit of the hub model, 40 hexadecimal digits")
     data_source: Literal["hub", "embedded"] = Field("hub", description="where the dataset comes from")
     full_finetuning: bool = Field(False, description="train every weight; the folder then has no adapter_config.json")
+    train_only: list[str] | None = Field(
+        None,
+        min_length=1,
+        description='parts of the names of the parameters that train, such as ["bias"], the others frozen; the folder '
+        "then has no adapter_config.json",
+    )
     dtype: Literal["float32", "float16", "bfloat16", "int8", "int4"] = Field(
         "bfloat16", description="of the base model's weights; int8 and int4 (nf4) through bitsandbytes"
     )
@@ -66,7 +73,9 @@ class TrainingParams(_Strict):
     attn_implementation: Literal["eager", "sdpa", "flash_attention_2", "flex_attention"] | None = Field(
         None, description="attention kernel; null lets transformers choose"
     )
-    max_seq_length: int = Field(ge=8, description="prompt and target (causal) or prompt (encoder-decoder)")
+    max_seq_length: int | None = Field(
+        None, ge=8, description="prompt and target (causal) or prompt (encoder-decoder); text only, which needs it"
+    )
     max_target_length: PositiveInt | None = Field(
         None, description="target; a causal model's prompt then has max_seq_length less this"
     )
@@ -90,7 +99,9 @@ class TrainingParams(_Strict):
     lr_scheduler: Literal["cosine", "linear", "none"] = Field("cosine", description="after warm-up")
     warmup_ratio: NonNegativeFloat = Field(0.1, le=1, description="share of the steps that warm up linearly")
     loss_on: Literal["target", "all"] = Field("target", description="tokens the loss counts: target, or prompt too")
-    generation_kwargs: GenerationKwargs = Field(description="greedy decoding in evaluation")
+    generation_kwargs: GenerationKwargs | None = Field(
+        None, description="greedy decoding in evaluation; text only, which needs it"
+    )
     initialization: Initialization | None = Field(
         None, description="data that the adapter's beginning is made from: rows, or text"
     )
@@ -143,6 +154,11 @@ class TrainingParams(_Strict):
         """Whether the base model ships with the project."""
         return self.model_id.startswith("embedded/")
 
+    @property
+    def has_adapter(self) -> bool:
+        """Whether an adapter is trained, rather than weights of the base model itself."""
+        return not self.full_finetuning and self.train_only is None
+
     def recorded(self) -> dict[str, Any]:
         """What a result says of the parameters."""
         untouched = {name for name in LATER if getattr(self, name) == type(self).model_fields[name].default}
@@ -175,18 +191,22 @@ def _impossible_combinations(params: TrainingParams):
         )
     if params.is_embedded_model and params.model_revision is not None:
         yield "model_revision: an embedded model has none; remove it"
-    if params.max_target_length is not None and not 2 <= params.max_target_length < params.max_seq_length:
+    if params.full_finetuning and params.train_only is not None:
+        yield "train_only: full_finetuning trains every weight; give one of them"
+    longest = math.inf if params.max_seq_length is None else params.max_seq_length
+    if params.max_target_length is not None and not 2 <= params.max_target_length < longest:
         yield "max_target_length: expected at least 2, a token and the end of sequence, and less than max_seq_length"
 
 
 def _impossible_dtypes(params: TrainingParams):
-    if params.full_finetuning and params.dtype in ("int8", "int4"):
-        yield f"dtype: full fine-tuning cannot train {params.dtype} weights; use float32"
-    elif params.full_finetuning and params.dtype == "float16":
-        yield 'dtype: full fine-tuning in float16 loses its updates; use "dtype": "float32" with "use_amp": true'
-    elif params.full_finetuning and params.dtype == "bfloat16" and params.autocast_adapter_dtype:
+    kind = "train_only" if params.train_only else "full fine-tuning"
+    if not params.has_adapter and params.dtype in ("int8", "int4"):
+        yield f"dtype: {kind} cannot train {params.dtype} weights; use float32"
+    elif not params.has_adapter and params.dtype == "float16":
+        yield f'dtype: {kind} in float16 loses its updates; use "dtype": "float32" with "use_amp": true'
+    elif not params.has_adapter and params.dtype == "bfloat16" and params.autocast_adapter_dtype:
         yield (
-            'dtype: full fine-tuning trains float32 weights; use "dtype": "float32" with "use_amp": true, '
+            f'dtype: {kind} trains float32 weights; use "dtype": "float32" with "use_amp": true, '
             'or say "autocast_adapter_dtype": false to train bfloat16 weights'
         )
     if params.dtype == "float16" and not params.autocast_adapter_dtype:

@@ -7,7 +7,7 @@ import signal
 import time
 import traceback
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from harness.checkpoint import Checkpoint
 from harness.devices import is_out_of_memory
 from harness.errors import UserError
 from harness.experiment import display_path
+from harness.images.pictures import thumbnail
 from harness.measure.memory import MemoryMeter
 from harness.measure.training_log import Diverged, TrainingLog
 from harness.new_result import new_result
@@ -73,8 +74,12 @@ class Record:
         info.train_rows, info.valid_rows, info.test_rows = len(splits.train), len(splits.valid), len(splits.test)
         self.result.provenance.data_fingerprint = splits.fingerprint
 
-    def note_parameters(self, model: nn.Module) -> None:
+    def note_parameters(self, model: nn.Module, head: str | None) -> None:
         """Notes how much is trained; after the optimizer is made, since LoRA-FA freezes half of what PEFT would train.
+
+        Args:
+            model: as it is trained.
+            head: name of the module that is new to the base model, where there is one.
 
         Raises:
             UserError: nothing is.
@@ -85,6 +90,8 @@ class Record:
         if trainable == 0:
             raise UserError(f"{where}: trains no parameter; check target_modules and sizes")
         info.num_trainable_params, info.num_total_params = trainable, total
+        if head is not None:
+            info.num_head_params = parameter_counts(model, head)[0]
         log.info("training %s of %s parameters (%.3g %%)", f"{trainable:,}", f"{total:,}", 100 * trainable / total)
 
     def base_score_file(self, settings: Collection[str], scoring: str) -> Path:
@@ -106,7 +113,13 @@ class Record:
         quality.test_score, quality.invalid_rate, quality.test_scores = scores.mean, scores.invalid_rate, scores.values
         quality.lengths = answers.lengths
         quality.samples = [
-            schema.SampleAnswer(prompt=row.prompt, reference=row.reference, prediction=text, score=value)
+            schema.SampleAnswer(
+                prompt=row.prompt,
+                reference=row.reference,
+                prediction=text,
+                score=value,
+                thumbnail=None if row.image is None else thumbnail(row.image),
+            )
             for row, text, value in list(zip(rows, answers.texts, scores.values, strict=True))[:SHOWN]
         ]
         write_predictions(self.folder / "predictions.jsonl", rows, answers.texts, scores.values)
@@ -281,4 +294,4 @@ def write_predictions(path: Path, rows: Sequence[Row], texts: Sequence[str], sco
     """One JSON line per row: the row, what the model wrote, and its score."""
     with path.open("w", encoding="utf-8") as file:
         for row, text, score in zip(rows, texts, scores, strict=True):
-            file.write(json.dumps({**asdict(row), "prediction": text, "score": score}) + "\n")
+            file.write(json.dumps({**row.written(), "prediction": text, "score": score}) + "\n")

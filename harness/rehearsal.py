@@ -4,11 +4,12 @@ Only what is bound to the model, its size or the run's length changes, and every
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from transformers import AutoConfig
 
-from harness.adapter import parameter_counts, wrap
+from harness.adapter import parameter_counts, train_names, wrap
 from harness.adapter_config import Adapter, sizes_of_method
 from harness.adapter_sizes import STEPS, adapt_field
 from harness.architecture import EMBEDDED, architecture, meta_model, shrunken_model
@@ -25,9 +26,9 @@ ON_CPU = {"PagedAdamW": "AdamW", "PagedAdamW8bit": "AdamW8bit", "PagedAdamW32bit
 
 
 def check_architecture(
-    experiment: Experiment, adapter: Adapter | None, workload: type[Workload]
+    experiment: Experiment, adapter: Adapter | None, workload: type[Workload], labels: Sequence[str] = ()
 ) -> tuple[int, int] | None:
-    """Applies the adapter, unchanged, to its own base model on the meta device.
+    """Applies the adapter, unchanged, to its own base model on the meta device, with a head for the task's classes.
 
     Returns:
         trainable and total parameters; None for the few methods that need real weights to begin with, which are tried
@@ -38,10 +39,13 @@ def check_architecture(
     """
     params = experiment.params
     config = architecture(params.model_id, experiment.origin("model_id"))
+    workload.configure(config, labels)
     kind, task_type = workload.auto_class(config), workload.task_type(config)
     model = meta_model(kind, config)
     if adapter is None:
-        return parameter_counts(model)
+        return parameter_counts(
+            train_names(model, params.train_only, f"{experiment.origin('train_only')}: train_only")
+        )
     adapter.check_fits((name for name, _ in model.named_modules()), getattr(config, "vocab_size", None))
     if kind_of(adapter.config) == "cpt":
         return None  # as many as the tokens of its rows
@@ -56,7 +60,7 @@ def check_architecture(
     return None
 
 
-def rehearsal_of(experiment: Experiment) -> tuple[Experiment, list[str]]:
+def rehearsal_of(experiment: Experiment, workload: type[Workload]) -> tuple[Experiment, list[str]]:
     """The same experiment, cut to a few steps on the embedded model and data.
 
     Only what is bound to the model, its size or the run's length changes.
@@ -66,20 +70,18 @@ def rehearsal_of(experiment: Experiment) -> tuple[Experiment, list[str]]:
     """
     params = experiment.params
     real = architecture(params.model_id, experiment.origin("model_id"))
-    embedded_id, tiny = _embedded_twin(real)
-    longest = tiny.n_positions if tiny.is_encoder_decoder else tiny.max_position_embeddings
+    embedded_id, tiny = _embedded_twin(real, workload)
     shortened = {
         "model_id": embedded_id,
         "data_source": "embedded",
         "compile": False,
-        "max_seq_length": min(params.max_seq_length, longest // 2),
         "max_steps": STEPS,
         "eval_steps": STEPS,
         "valid_samples": ROWS,
         "batch_size": min(params.batch_size, 4),
         "batch_size_eval": ROWS,
         "gradient_accumulation_steps": min(params.gradient_accumulation_steps, 2),
-        "generation_kwargs": {"max_new_tokens": 16},
+        **workload.shortened(params, tiny),
     }
     bounds = {"rank": tiny.hidden_size // 4, "active_layers": tiny.num_hidden_layers}  # of GaLore, of LISA
     given = params.optimizer_kwargs
@@ -103,13 +105,13 @@ def rehearsal_of(experiment: Experiment) -> tuple[Experiment, list[str]]:
     return rehearsal, changes
 
 
-def _embedded_twin(real: Any) -> tuple[str, Any]:
+def _embedded_twin(real: Any, workload: type[Workload]) -> tuple[str, Any]:
+    kind = workload.auto_class(real)
     for path in sorted(EMBEDDED.glob("*/config.json")):
         tiny = AutoConfig.from_pretrained(path.parent)
-        if tiny.is_encoder_decoder == real.is_encoder_decoder:
+        if workload.auto_class(tiny) is kind and type(tiny) in kind._model_mapping:
             return f"embedded/{path.parent.name}", tiny
-    kind = "encoder-decoder" if real.is_encoder_decoder else "causal"
-    raise UserError(f"--rehearse: no {kind} model is embedded yet; this experiment cannot be rehearsed")
+    raise UserError(f"--rehearse: no model for {kind.__name__} is embedded yet; this experiment cannot be rehearsed")
 
 
 def adapt(values: dict[str, Any], real: Any, tiny: Any) -> tuple[dict[str, Any], list[str]]:

@@ -1,4 +1,4 @@
-"""What a dataset folder promises: method_comparison/<Task>/data.py gives text, rows and scores, never tokens."""
+"""What a dataset folder promises: data.py gives text or pictures as rows, and scores; never tokens or tensors."""
 
 import functools
 import hashlib
@@ -25,12 +25,20 @@ Source = Literal["hub", "embedded"]
 
 @dataclass(frozen=True)
 class Row:
-    """One sample. `source` is the item it derives from: rows that share it never end up in different splits."""
+    """One sample. `source` is the item it derives from: rows that share it never end up in different splits.
+
+    A row of a picture has `image`, a file's content that Pillow reads; its `prompt` says in a few words what it shows.
+    """
 
     prompt: str
     target: str
     reference: str
     source: str
+    image: bytes | None = None
+
+    def written(self) -> dict[str, str]:
+        """What records say of the row: its texts."""
+        return {name: value for name, value in vars(self).items() if name != "image"}
 
 
 @dataclass(frozen=True)
@@ -45,8 +53,14 @@ class Splits:
     def fingerprint(self) -> str:
         """Of all that is trained on, answered and scored."""
         return fingerprint(
-            [name, row.prompt, row.target, row.reference] for name, rows in vars(self).items() for row in rows
+            [name, row.prompt, row.target, row.reference, *_digest(row.image)]
+            for name, rows in vars(self).items()
+            for row in rows
         )
+
+
+def _digest(image: bytes | None) -> list[str]:
+    return [] if image is None else [hashlib.sha256(image).hexdigest()]
 
 
 @dataclass(frozen=True)
@@ -99,8 +113,8 @@ CHECKED = ConfigDict(strict=True, allow_inf_nan=False, revalidate_instances="alw
 class Task:
     """What data.py defines, with the default of every name that it leaves out.
 
-    data.py spells constants in capitals: METRIC, DATASETS, SUBSETS, TOKEN_LENGTHS, WORKLOAD. It must define METRIC,
-    DATASETS, load_splits and score.
+    data.py spells constants in capitals: METRIC, DATASETS, SUBSETS, TOKEN_LENGTHS, WORKLOAD, CLASSES. It must define
+    METRIC, DATASETS, load_splits and score.
     """
 
     name: str
@@ -118,6 +132,8 @@ class Task:
     # by subset, None for a task without any: lets --profile draw samples of the task's lengths
     token_lengths: dict[str | None, TokenLengths] = Field(default_factory=dict)
     workload: Text = "text"  # a module of harness/workloads
+    # by source, where answers are names of classes: all of them, in the order of a new head's outputs
+    classes: dict[Source, tuple[Text, ...]] = Field(default_factory=dict)
 
     @property
     def where(self) -> str:
@@ -137,6 +153,7 @@ NAMES = {
     "SUBSETS": 'a tuple of different names without "--", such as ("easy", "hard")',
     "TOKEN_LENGTHS": "a dictionary of harness.task.TokenLengths by subset, {None: …} for a task without any",
     "WORKLOAD": 'the name of a kind of task, such as "text"',
+    "CLASSES": 'a dictionary of tuples of class names by source, "hub" and "embedded"',
     "load_splits": "a function of (source, subset)",
     "score": "a function of (prediction, reference)",
     "summarize": "a function of (predictions, references)",
@@ -253,7 +270,11 @@ def _check_rows(rows: Any, where: str) -> None:
     for row in rows:
         if not isinstance(row, Row):
             raise UserError(f"{where}: expected harness.task.Row objects, got {type(row).__name__}")
-        for field, value in vars(row).items():
+        if not isinstance(row.image, bytes | None):
+            raise UserError(
+                f"{where}: expected the bytes of a picture's file as image, got {type(row.image).__name__}"
+            )
+        for field, value in row.written().items():
             if not isinstance(value, str):
                 kind = type(value).__name__
                 raise UserError(f"{where}: expected text in every field of a Row; {field} is {kind}, {brief(value)}")
@@ -264,10 +285,12 @@ def _check_rows(rows: Any, where: str) -> None:
 def load_hub_split(dataset: HubDataset, split: str) -> Iterable[dict]:
     """Rows of one split at the pinned revision, as dictionaries of the dataset's own columns.
 
+    A picture is {"bytes": the file's content, "path": its name}, not decoded.
+
     Raises:
         UserError: the hub refuses or fails, or the cache holds another revision.
     """
-    from datasets import load_dataset  # slow to import, and embedded runs do without it
+    from datasets import Image, load_dataset  # slow to import, and embedded runs do without it
     from tqdm import tqdm
 
     from harness.hub import hub_errors
@@ -279,6 +302,8 @@ def load_hub_split(dataset: HubDataset, split: str) -> Iterable[dict]:
         raise UserError(
             f"dataset {dataset.repo_id}: the cache holds another revision than {dataset.revision}; run once online"
         )
+    for column in [name for name, feature in rows.features.items() if isinstance(feature, Image)]:
+        rows = rows.cast_column(column, Image(decode=False))
     return tqdm(rows, desc=f"reading {dataset.repo_id}", unit="row", leave=False, dynamic_ncols=True)
 
 

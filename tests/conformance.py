@@ -25,6 +25,7 @@ import peft
 import torch
 import transformers
 from peft import PeftModel
+from safetensors.torch import load_file
 from torch import nn
 from transformers import set_seed
 
@@ -72,10 +73,11 @@ def twin(folder: Path) -> Experiment:
     """The experiment of a folder on the embedded model, cut to a few short rows."""
     experiment = read_experiment(folder)
     if not experiment.params.is_embedded_model:
-        experiment, _ = rehearsal_of(experiment)
+        experiment, _ = rehearsal_of(experiment, find_workload(load_task(experiment.task_folder).workload, ""))
     params = experiment.params
     short = {"batch_size": ROWS, "batch_size_eval": ROWS, "gradient_accumulation_steps": 1, "compile": False}
-    short["generation_kwargs"] = params.generation_kwargs.model_copy(update={"max_new_tokens": 4})
+    if params.generation_kwargs is not None:
+        short["generation_kwargs"] = params.generation_kwargs.model_copy(update={"max_new_tokens": 4})
     return dataclasses.replace(experiment, params=params.model_copy(update=short))
 
 
@@ -97,8 +99,8 @@ def content(task_folder: Path):
 
 @functools.cache
 def _loaded(task_folder: Path, model_id: str, dtype: str, experiment: "Hashable"):
-    params = experiment.params
-    return find_workload(content(task_folder)[0].workload, "").load(params, CPU, experiment.origin)
+    params, task = experiment.params, content(task_folder)[0]
+    return find_workload(task.workload, "").load(params, CPU, experiment.origin, task.classes.get("embedded", ()))
 
 
 class Hashable:
@@ -121,7 +123,8 @@ def fresh_base(experiment: Experiment) -> tuple:
     loaded, base = _loaded(experiment.task_folder, params.model_id, checkpointed, Hashable(experiment))
     workload = copy.copy(loaded)
     workload.params = params
-    workload.encoder = type(loaded.encoder)(loaded.encoder.tokenizer, params, loaded.encoder.is_encoder_decoder)
+    if hasattr(loaded, "encoder"):
+        workload.encoder = type(loaded.encoder)(loaded.encoder.tokenizer, params, loaded.encoder.is_encoder_decoder)
     return workload, copy.deepcopy(base)
 
 
@@ -129,6 +132,9 @@ def logits_of(model: nn.Module, inputs: dict[str, torch.Tensor], experiment: Exp
     """Of a batch, in evaluation mode, the added tokens of a method left out."""
     model.eval()
     given = {name: tensor for name, tensor in inputs.items() if name != "labels"}
+    if "pixel_values" in inputs:
+        with torch.no_grad(), autocast(experiment.params, CPU):
+            return model(**given).logits.float()
     if model.config.is_encoder_decoder:
         base = model.get_base_model() if isinstance(model, PeftModel) else model
         given["decoder_input_ids"] = base.prepare_decoder_input_ids_from_labels(inputs["labels"])
@@ -258,10 +264,13 @@ def resumes(folder: Path) -> None:
 def saved_is_loaded(model: nn.Module, experiment: Experiment, batch, expected: torch.Tensor) -> None:
     """What is saved answers, loaded into a fresh base model, as what was trained."""
     with tempfile.TemporaryDirectory() as saved:
-        files = adapters.save(model, Path(saved))
+        files = adapters.save(model, Path(saved), experiment.params.train_only)
         assert files, "there is something to save"
         if isinstance(model, PeftModel):
             loaded = PeftModel.from_pretrained(fresh_base(experiment)[1], saved)
+        elif experiment.params.train_only:
+            loaded = fresh_base(experiment)[1]
+            assert not loaded.load_state_dict(load_file(files[0]), strict=False).unexpected_keys
         else:
             loaded = type(model).from_pretrained(saved)
     torch.testing.assert_close(

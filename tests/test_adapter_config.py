@@ -166,7 +166,7 @@ def test_the_adapter_of_an_experiment():
     experiments = [read_experiment(folder) for folder in all_experiments()]
     for experiment in experiments:
         adapter = Adapter.of(experiment)
-        assert (adapter is None) == experiment.params.full_finetuning
+        assert (adapter is not None) == experiment.params.has_adapter
         if adapter is not None:
             assert (adapter.values, adapter.where) == (experiment.adapter_config, experiment.adapter_config_path)
 

@@ -20,7 +20,7 @@ LAYERS = [
     {"methods", "optim", "adapter_values", "adapter_fit", "adapter_config", "adapter_sizes", "catalogue", "initialization", "refusals", "devices", "hub", "batches", "merging",
      "precision", "optimizers", "architecture"},
     {"task", "models", "adapter", "scoring", "rouge", "checkpoint", "learner"},
-    {"text", "measure"},
+    {"text", "images", "measure"},
     {"workloads"},
     {"plan", "new_result", "record", "resume", "purpose"},
     {"rehearsal", "forecast"},

@@ -11,6 +11,7 @@ from harness.experiment import all_experiments, read_experiment
 
 # Seconds rather than fractions of one: they decompose weights, go over rows first, or pack the base model.
 COSTLY = ("adamss", "eva", "corda", "monteclora", "qlora", "int8", "prompt_tuning/embedded-llama-tokens20-", "shadow")
+SELECTIONS = ("bitfit", "linear_probe")
 EXPERIMENTS = {folder: read_experiment(folder) for folder in all_experiments()}
 
 
@@ -20,16 +21,20 @@ def method_of(folder):
 
 
 def kind_of(folder):
-    return "embedded" if folder.name.startswith("embedded-") else "real", "llama" in folder.name
+    family = next(word for word in ("llama", "t5", "vit") if word in folder.name)
+    return "embedded" if folder.name.startswith("embedded-") else "real", family
 
 
 def first_of_each():
-    """One embedded folder of each method, and one of each method and kind of model."""
+    """One embedded folder of each method, of Llama where it has one, and one of each method and kind of model."""
     methods, kinds = {}, defaultdict(list)
     for folder in EXPERIMENTS:
         kinds[method_of(folder), kind_of(folder)].append(folder)
         if folder.name.startswith("embedded-llama") and not any(word in name_of(folder) for word in COSTLY):
             methods.setdefault(method_of(folder), folder)
+    for folder in EXPERIMENTS:
+        if folder.name.startswith("embedded-vit") and folder.parent.name in ("lora", "full-finetuning", *SELECTIONS):
+            methods.setdefault(f"{method_of(folder)} of pictures", folder)
     return list(methods.values()), [folders[0] for folders in kinds.values()]
 
 

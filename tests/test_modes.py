@@ -107,7 +107,7 @@ def test_modified_profiles_and_existing_ones(scaled_down, tmp_path, capsys):
     assert "lora/llama-3.2-3B-rank32" in printed
 
 
-@pytest.mark.parametrize("task", sorted(path.name for path in CONTENT.iterdir() if path.is_dir()))
+@pytest.mark.parametrize("task", ["CNNDM", "MetaMathQA", "SuperGLUE"])
 def test_lengths_are_the_tasks_and_cut_alike(task):
     experiments = sorted((CONTENT / task / "experiments").glob("lora/*"))
     folder = next(path for path in experiments if "embedded" not in path.name)

@@ -14,7 +14,9 @@ def test_every_quotation_is_todays(capsys):
     assert quoted.main(["--check"]) == 0, capsys.readouterr().out
 
 
-@pytest.mark.parametrize("task", sorted(path.parent.name for path in (ROOT / "method_comparison").glob("*/data.py")))
+@pytest.mark.parametrize(
+    "task", sorted({path.parts[-3] for path in (ROOT / "results").glob("*/*/*--embedded-*.json")})
+)
 def test_a_task_with_results_shows_them(task):
     text = (ROOT / "method_comparison" / task / "README.md").read_text()
     for arguments in ("", " --costs"):

@@ -5,6 +5,7 @@ import pytest
 from harness.architecture import architecture
 from harness.experiment import ROOT, read_experiment
 from harness.rehearsal import adapt, rehearsal_of
+from harness.workloads.text import Text
 
 LLAMA, T5 = architecture("meta-llama/Llama-3.2-3B", "test"), architecture("google-t5/t5-large", "test")
 SMALL_LLAMA, SMALL_T5 = architecture("embedded/llama", "test"), architecture("embedded/t5", "test")
@@ -47,7 +48,7 @@ def test_t5_has_its_own_widths():
 
 def test_what_only_a_gpu_has_becomes_what_a_cpu_has():
     folder = ROOT / "method_comparison/MetaMathQA/experiments/lora/llama-3.2-3B-rank64-qlora"
-    rehearsed, changes = rehearsal_of(read_experiment(folder))
+    rehearsed, changes = rehearsal_of(read_experiment(folder), Text)
     assert rehearsed.params.optimizer_type == "AdamW"
     assert rehearsed.params.optimizer_kwargs["lr"] == 2e-4
     assert rehearsed.params.dtype == "int4"
@@ -56,5 +57,5 @@ def test_what_only_a_gpu_has_becomes_what_a_cpu_has():
 
 def test_an_initialization_looks_at_fewer_rows():
     folder = ROOT / "method_comparison/MetaMathQA/experiments/lora/llama-3.2-3B-rank32-corda"
-    rehearsed, _ = rehearsal_of(read_experiment(folder))
+    rehearsed, _ = rehearsal_of(read_experiment(folder), Text)
     assert rehearsed.params.initialization.rows == 64

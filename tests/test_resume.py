@@ -106,17 +106,29 @@ def left_over(output):
     ]
 
 
+IMAGES = ROOT / "method_comparison/ImageClassification/experiments/bitfit/embedded-vit"
 EXPERIMENTS = {
     "lora with dropout": lambda request: (request.getfixturevalue("write_experiment")(DROPOUT, EMBEDDED),),
     "adalora": lambda request: (request.getfixturevalue("write_experiment")(ADALORA, EMBEDDED, "adalora/some"),),
     "t5 subset": lambda request: (T5, "--subset", "copa"),
     "full": lambda request: (FULL,),
+    "selected names of an image model": lambda request: (IMAGES,),
 }
 
 
-@pytest.mark.parametrize("name", ["lora with dropout", "adalora", "t5 subset"])
+def steps_of(arguments):
+    """Of text, or without its keys."""
+    return STEPS[:-2] if IMAGES in arguments else STEPS
+
+
+LONG = pytest.mark.slow
+
+
+@pytest.mark.parametrize("name", ["lora with dropout", "adalora", "t5 subset",
+                                  pytest.param("selected names of an image model", marks=LONG)])  # fmt: skip
 def test_killed_three_times_and_resumed_it_is_the_same_run(name, run_main, request, losses, tmp_path, monkeypatch):
-    arguments = (*EXPERIMENTS[name](request), *STEPS)
+    arguments = EXPERIMENTS[name](request)
+    arguments = (*arguments, *steps_of(arguments))
     whole, output = run_main(*arguments, fast=False), tmp_path / "killed"
     again = (*arguments, *OFTEN, "--resume")
     assert killed(run_main, "training", 7, False, *again, output=output)
@@ -142,7 +154,8 @@ def test_killed_at_a_random_moment(number, run_main, request, losses, tmp_path):
     most = {"training": 20, "writing the checkpoint": 3, "evaluating": 3, "writing the result": 2}.get(moment, 1)
     call, after = draw.randint(1, most), draw.random() < 0.5
     name = draw.choice(list(EXPERIMENTS))
-    arguments, output = (*EXPERIMENTS[name](request), *STEPS), tmp_path / "killed"
+    arguments, output = EXPERIMENTS[name](request), tmp_path / "killed"
+    arguments = (*arguments, *steps_of(arguments))
     whole = run_main(*arguments, fast=False)
     again = (*arguments, *OFTEN, "--resume")
     assert killed(run_main, moment, call, after, *again, output=output), f"{name}, {moment} {call} {after}"

@@ -10,7 +10,7 @@ from harness.overlay import build_params, flat
 WARN_FROM = 3
 # What another model or full fine-tuning cannot do without is no deviation of its own.
 OF_MODEL = {"model_id", "model_revision"}
-OF_FULL_FINETUNING = {"full_finetuning", "dtype", "use_amp", "autocast_adapter_dtype"}
+OF_FULL_FINETUNING = {"full_finetuning", "train_only", "dtype", "use_amp", "autocast_adapter_dtype"}
 
 
 def changed_parameters(experiment: Experiment) -> dict[str, tuple[Any, Any]]:
@@ -28,7 +28,7 @@ def unusual_changes(experiment: Experiment, changed: dict[str, tuple[Any, Any]])
         usual, own = changed["model_id"]
         yield warning(f"{where}: another base model ({own}) than the task's ({usual}): its scores are compared with "
                       "those of the same model only")  # fmt: skip
-    counted = set(changed) - OF_MODEL - (OF_FULL_FINETUNING if experiment.params.full_finetuning else set())
+    counted = set(changed) - OF_MODEL - (set() if experiment.params.has_adapter else OF_FULL_FINETUNING)
     if "optimizer_type" in counted:  # another optimizer brings arguments of its own
         counted -= {key for key in counted if key.startswith("optimizer_kwargs.") and key != "optimizer_kwargs.lr"}
     if len(counted) >= WARN_FROM:

@@ -1,5 +1,6 @@
 """What an experiment costs as far as shapes tell: trained parameters, and bytes of what it will save."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from peft import PeftModel, get_peft_model_state_dict
@@ -26,7 +27,9 @@ class Costs:
     storage: int | None
 
 
-def costs_of(experiment: Experiment, adapter: Adapter | None, workload: type[Workload]) -> Costs:
+def costs_of(
+    experiment: Experiment, adapter: Adapter | None, workload: type[Workload], labels: Sequence[str] = ()
+) -> Costs:
     """Of the experiment on its own base model's architecture, without weights.
 
     Raises:
@@ -35,15 +38,16 @@ def costs_of(experiment: Experiment, adapter: Adapter | None, workload: type[Wor
     params = experiment.params
     config = architecture(params.model_id, experiment.origin("model_id"))
     if adapter is None:
-        _, total = check_architecture(experiment, adapter, workload)
-        return Costs(total, total, total * _bytes_each(params))  # every weight, LISA's and GaLore's in turn
+        trainable, total = check_architecture(experiment, adapter, workload, labels)
+        return Costs(trainable, total, trainable * _bytes_each(params))  # LISA and GaLore train every weight in turn
+    workload.configure(config, labels)
     model = meta_model(workload.auto_class(config), config)
     adapter.check_fits((name for name, _ in model.named_modules()), getattr(config, "vocab_size", None))
     try:
         wrapped = wrap(model, adapter, params, workload.task_type(config), on_meta=True)
         return Costs(*parameter_counts(wrapped), _stored(wrapped, params))
     except (UserError, RuntimeError):  # what needs real weights; where it is more than that, this raises
-        trainable, total = check_architecture(experiment, adapter, workload) or (None, None)
+        trainable, total = check_architecture(experiment, adapter, workload, labels) or (None, None)
         return Costs(trainable, total, None)
 
 

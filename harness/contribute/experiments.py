@@ -14,7 +14,7 @@ from harness.contribute.tuned import tuning_contradictions
 from harness.errors import UserError
 from harness.experiment import Experiment, display_path
 from harness.task import Task, load_task
-from harness.workloads import find_workload
+from harness.workloads import workload_of
 
 
 def review_experiment(folder: Path) -> Review:
@@ -52,7 +52,8 @@ def _measured(experiment: Experiment, task: Task) -> str:
 def _note_costs(review: Review, experiment: Experiment, adapter: Adapter | None, task: Task) -> None:
     """What shapes tell of a run without following it."""
     try:
-        costs = costs_of(experiment, adapter, find_workload(task.workload, task.where))
+        workload, labels = workload_of(task, experiment, adapter), task.classes.get(experiment.params.data_source, ())
+        costs = costs_of(experiment, adapter, workload, labels)
     except UserError as found:
         review.concerns.append(error(str(found)))
         return

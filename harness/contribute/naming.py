@@ -75,6 +75,8 @@ def _flag(word: str, experiment: Experiment, fields: dict[str, Any], where: str)
 
 
 def _method(experiment: Experiment, config: PeftConfig | None, where: str) -> Iterator[Concern]:
+    if experiment.params.train_only:  # which names train is what the folder's name says in a word
+        return
     kind = str(getattr(config.peft_type, "value", config.peft_type)) if config else "full-finetuning"
     names = [kind] if config else [kind, experiment.params.optimizer_type]
     if _letters(experiment.method) not in map(_letters, names):

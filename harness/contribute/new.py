@@ -96,7 +96,7 @@ def _checked(
     layers = [*lower, Layer(f"{where}/training_params.json", own)]
     params = build_params(layers)
     check_optimizer(params, lambda key: origin(layers, key))
-    if params.full_finetuning:
+    if not params.has_adapter:
         adapter = None
     elif adapter is not None:
         build_adapter_config(adapter, f"{where}/adapter_config.json", params)

@@ -27,6 +27,8 @@ def smallest_experiment(task_folder: Path) -> Path | None:
 def score_spread(folder: Path, root: Path = ROOT) -> tuple[dict[str, Any], list[Concern]]:
     """Trains the experiment and compares the score with the untouched base model's.
 
+    A base model that cannot answer, since its head is new, counts as one that always gives the most frequent answer.
+
     Returns:
         the scores by subset, and an error for each whose difference could be chance.
     """
@@ -38,13 +40,15 @@ def score_spread(folder: Path, root: Path = ROOT) -> tuple[dict[str, Any], list[
         for path in sorted(Path(output, "results").glob("*/*/*.json")):
             result = read_object(path)
             task, quality = result["task"], result["quality"]
-            facts[task["subset"] or ""] = [quality["base_score"], quality["test_score"]]
-            concerns += _too_narrow(where, task, quality)
+            before = (
+                quality["base_score"] if quality["base_score"] is not None else quality["majority_baseline"] or 0.0
+            )
+            facts[task["subset"] or ""] = [before, quality["test_score"]]
+            concerns += _too_narrow(where, task, before, quality["test_score"])
     return facts, concerns
 
 
-def _too_narrow(where: str, task: dict[str, Any], quality: dict[str, Any]) -> list[Concern]:
-    before, after = quality["base_score"], quality["test_score"]
+def _too_narrow(where: str, task: dict[str, Any], before: float, after: float) -> list[Concern]:
     # Scores from 0 to 1 vary by at most a half, so that this is two standard errors of the difference or more.
     chance = 2 * math.sqrt(2 * 0.25 / task["test_rows"])
     gain = (after - before) * (1 if task["higher_is_better"] else -1)

@@ -24,7 +24,7 @@ from harness.result.comparable import FOREIGN
 from harness.result.tuning import unequal_budgets
 from harness.result.units import human_bytes
 
-OUT_OF_SCOPE = ("vision", "diffusion")
+OUT_OF_SCOPE = ("diffusion",)
 
 
 @dataclass

@@ -15,7 +15,7 @@ from typing import Any
 import pandas
 
 from harness.dashboard.view import View
-from harness.result.columns import Column, of_metric
+from harness.result.columns import Column, of_metric, of_unit
 from harness.result.comparable import MACHINE
 from harness.result.experiments import by_experiment
 from harness.result.files import Skipped, find_files
@@ -200,11 +200,13 @@ def column_of(column: Column, frame: pandas.DataFrame) -> Column:
         return column
     first = known.iloc[0]
     alike = known["metric"].nunique() == 1
+    column = of_unit(column, first["work_unit"])
     return of_metric(column, first["metric"] if alike else "", bool(first["higher_is_better"]), bool(first["share"]))
 
 
 def column_of_row(column: Column, row: Mapping[str, Any]) -> Column:
     """The same of one row."""
+    column = of_unit(column, row["work_unit"])
     return of_metric(column, row["metric"], bool(row["higher_is_better"]), bool(row["share"]))
 
 

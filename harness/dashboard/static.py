@@ -13,7 +13,7 @@ from harness.dashboard.data import Data, is_small, labels, read_data, task_optio
 from harness.dashboard.page import TEMPLATES, asset
 from harness.dashboard.plots import LOG_SPAN
 from harness.errors import UserError
-from harness.result.columns import COLUMNS, METRICS, of_metric
+from harness.result.columns import COLUMNS, METRICS, of_metric, of_unit
 from harness.result.experiments import fill_intervals
 
 NUMBERS = (
@@ -86,7 +86,8 @@ def _columns(rows: pandas.DataFrame) -> list[list[Any]]:
     found = []
     for key in NUMBERS:
         if rows[key].notna().any() and key not in ("score_low", "score_high"):
-            one = of_metric(COLUMNS[key], first["metric"], bool(first["higher_is_better"]), bool(first["share"]))
+            one = of_unit(COLUMNS[key], first["work_unit"])
+            one = of_metric(one, first["metric"], bool(first["higher_is_better"]), bool(first["share"]))
             found.append(
                 [key, one.label, one.unit, one.better if key in METRICS else None, one.description, one.machine]
             )

@@ -2,6 +2,7 @@
 
     python -m harness.embedded.pretrain llama     # about 20 minutes on two CPU cores
     python -m harness.embedded.pretrain t5        # about 7 minutes on one
+    python -m harness.embedded.pretrain vit       # about 6 minutes on one
 
 Depends on nothing but this repository; the number of steps never depends on the time, so that the same machine and
 library versions give the same weights. A run that was interrupted goes on from its last checkpoint when started again.
@@ -28,8 +29,9 @@ from harness.embedded import loop
 from harness.embedded.fingerprints import write_fingerprints
 from harness.embedded.llama import recipe as llama
 from harness.embedded.t5 import recipe as t5
+from harness.embedded.vit import recipe as vit
 
-RECIPES: dict[str, ModuleType] = {"llama": llama, "t5": t5}
+RECIPES: dict[str, ModuleType] = {"llama": llama, "t5": t5, "vit": vit}
 FOLDER = Path(__file__).parent
 RUNS = FOLDER.parents[1] / "runs"
 

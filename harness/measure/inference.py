@@ -1,13 +1,14 @@
 """How fast the model answers: the base alone, with its adapter, and with the adapter merged, side by side.
 
-Prompts and length of the answers are fixed, so that a model that says little is not called fast. The variants take
-turns in one process: what else the machine does meets all of them, and the ratios hold where the speeds do not.
+Prompts and length of the answers are fixed, so that a model that says little is not called fast; a picture is answered
+in one forward pass. The variants take turns in one process: what else the machine does meets all of them, and the
+ratios hold where the speeds do not.
 """
 
 import contextlib
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -26,6 +27,10 @@ NEW_TOKENS = 33  # the first comes with the prefill, 32 are decoded
 ROUNDS = 5
 
 
+PASSES = 5  # over a batch of pictures, for one figure
+Times = dict[str, list[tuple[float, float]]]  # by variant and round: seconds before the first answer, and of all
+
+
 @torch.no_grad()  # not inference_mode, in which merging would leave weights that nothing can train any more
 def measure_inference(model: nn.Module, prompts: Sequence[list[int]], device: torch.device) -> Inference:
     """Prefill and decode speed of the variants, and what the adapter costs.
@@ -38,61 +43,102 @@ def measure_inference(model: nn.Module, prompts: Sequence[list[int]], device: to
     Returns:
         medians over rounds; `overhead` is base speed over the variant's speed in the same round.
     """
-    model.eval()
     rows = [_to_length(prompts[index % len(prompts)]) for index in range(BATCH_ROWS)]
+
+    def seconds_of(variant: nn.Module) -> tuple[float, float]:
+        return _timed(variant, rows, 1, device), _timed(variant, rows, NEW_TOKENS, device)
+
+    seconds, difference = _in_turns(model, seconds_of, lambda variant: _logits(variant, rows, device))
+    rates = {
+        name: TokenRates(
+            prefill_tokens_per_second=BATCH_ROWS * PROMPT_TOKENS / statistics.median(first for first, _ in rounds),
+            decode_tokens_per_second=BATCH_ROWS * (NEW_TOKENS - 1) / _median(rounds),
+        )
+        for name, rounds in seconds.items()
+    }
+    lengths = {"prompt_tokens": PROMPT_TOKENS, "new_tokens": NEW_TOKENS}
+    return Inference(rows=BATCH_ROWS, **lengths, **rates, **_beside_base(seconds, difference))
+
+
+@torch.no_grad()
+def measure_forward(model: nn.Module, inputs: Mapping[str, torch.Tensor], device: torch.device) -> Inference:
+    """Speed of forward passes of the variants, and what the adapter costs; a row is one answer.
+
+    Args:
+        model: as trained; merging and unmerging leaves its weights as they were, up to rounding.
+        inputs: arguments of the model, a row for each answer, on the device.
+        device: of the model.
+    """
+    rows = len(next(iter(inputs.values())))
+
+    def seconds_of(variant: nn.Module) -> tuple[float, float]:
+        synchronize(device)
+        started = time.perf_counter()
+        for _ in range(PASSES):
+            variant(**inputs)
+        synchronize(device)
+        return 0.0, time.perf_counter() - started
+
+    seconds, difference = _in_turns(model, seconds_of, lambda variant: variant(**inputs).logits.float())
+    rates = {
+        name: TokenRates(decode_tokens_per_second=rows * PASSES / _median(rounds)) for name, rounds in seconds.items()
+    }
+    return Inference(rows=rows, **rates, **_beside_base(seconds, difference))
+
+
+def _in_turns(
+    model: nn.Module,
+    seconds_of: Callable[[nn.Module], tuple[float, float]],
+    logits_of: Callable[[nn.Module], torch.Tensor],
+) -> tuple[Times, float | None]:
+    """Times of the variants in ROUNDS, and the largest difference that merging makes to a logit."""
+    model.eval()
     variants: dict[str, Callable[[], contextlib.AbstractContextManager[nn.Module]]] = {
         "base": lambda: contextlib.nullcontext(without_adapter(model)),
         "unmerged": lambda: contextlib.nullcontext(model),
     }
-    difference = _merged_difference(model, rows, device)
+    difference = _merged_difference(model, logits_of)
     if difference is not None:
         variants["merged"] = lambda: merged(model)
-    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in variants}
+    seconds: Times = {name: [] for name in variants}
     names = list(variants)
     for turn in range(-1, ROUNDS):  # the first warms up
         for position in range(len(names)):
             name = names[(turn + position) % len(names)]
             with variants[name]() as variant:
-                taken = _timed(variant, rows, 1, device), _timed(variant, rows, NEW_TOKENS, device)
+                taken = seconds_of(variant)
             if turn >= 0:
                 seconds[name].append(taken)
-    return _summary(seconds, difference)
+    return seconds, difference
 
 
-def _summary(seconds: dict[str, list[tuple[float, float]]], difference: float | None) -> Inference:
+def _median(rounds: list[tuple[float, float]]) -> float:
+    return statistics.median(whole - first for first, whole in rounds)
+
+
+def _beside_base(seconds: Times, difference: float | None) -> dict[str, Any]:
     decoding = {name: [whole - first for first, whole in rounds] for name, rounds in seconds.items()}
-    rates = {
-        name: TokenRates(
-            prefill_tokens_per_second=BATCH_ROWS * PROMPT_TOKENS / statistics.median(first for first, _ in rounds),
-            decode_tokens_per_second=BATCH_ROWS * (NEW_TOKENS - 1) / statistics.median(decoding[name]),
-        )
-        for name, rounds in seconds.items()
-    }
     overheads = {
         name: Overhead.of([mine / base for mine, base in zip(decoding[name], decoding["base"], strict=True)])
         for name in seconds
         if name != "base"
     }
-    return Inference(
-        rows=BATCH_ROWS,
-        prompt_tokens=PROMPT_TOKENS,
-        new_tokens=NEW_TOKENS,
-        rounds=ROUNDS,
-        **rates,
-        overhead_unmerged=overheads["unmerged"],
-        overhead_merged=overheads.get("merged"),
-        merged_logit_difference=difference,
-    )
+    return {
+        "rounds": ROUNDS,
+        "overhead_unmerged": overheads["unmerged"],
+        "overhead_merged": overheads.get("merged"),
+        "merged_logit_difference": difference,
+    }
 
 
-def _merged_difference(model: nn.Module, rows: list[list[int]], device: torch.device) -> float | None:
+def _merged_difference(model: nn.Module, logits_of: Callable[[nn.Module], torch.Tensor]) -> float | None:
     """Largest difference between a logit before and after merging; None where the adapter is not to be merged."""
     if not may_merge(model):
         return None
-    before = _logits(model, rows, device)
+    before = logits_of(model)
     try:
         with merged(model) as one:
-            return (_logits(one, rows, device) - before).abs().max().item()
+            return (logits_of(one) - before).abs().max().item()
     except (NotImplementedError, AttributeError, ValueError, TypeError):  # PEFT's ways of saying that it cannot
         return None
 

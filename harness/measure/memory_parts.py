@@ -54,6 +54,18 @@ def stored_parameters(files: Iterable[Path]) -> int:
     return total
 
 
+def stored_bytes(files: Iterable[Path], module: str | None) -> int | None:
+    """Bytes of the tensors of a module, named by a part of their names; None without a module."""
+    if module is None:
+        return None
+    total = 0
+    for path in files:
+        with safe_open(path, framework="pt") as file:
+            names = [name for name in file.keys() if module in name.split(".")]  # noqa: SIM118
+            total += sum(file.get_tensor(name).nbytes for name in names)
+    return total
+
+
 def _with_quantization(parameters: Iterable[torch.nn.Parameter]) -> Iterator[torch.Tensor]:
     """Parameters and the constants that bitsandbytes keeps beside them: block maxima, code books, row scales."""
     for parameter in parameters:

@@ -95,11 +95,15 @@ _ALL = [
     Column("drift", "Drift", "number", "of what the model gives for unrelated prompts", better=_LOWER),
     _count("trainable_params", "Trained parameters", _LOWER, "train_info.num_trainable_params",
            "parameters that training changes"),
+    _count("headless_params", "Trained without new head", _LOWER, "",
+           "parameters that training changes, less those of a head that every method trains anew", "without new head"),
     _count("total_params", "All parameters", None, "train_info.num_total_params", "base model and adapter"),
     Column("trainable_share", "Trained share", "share", "trained parameters among all", better=_LOWER),
     _count("stored_params", "Stored parameters", _LOWER, "train_info.num_stored_params",
            "parameters in the saved files", "stored"),
     Column("storage", "Storage", "bytes", "of the saved weights", "train_info.file_size", _LOWER),
+    Column("headless_storage", "Storage without new head", "bytes", "of the saved weights, less a new head's", "",
+           _LOWER),
     _memory("memory_train", "Peak memory", "memory.train.reserved",
             "reserved, largest in training; CPU: resident set"),
     _memory("memory_avg", "Mean memory", "train_info.accelerator_memory_reserved_avg", "reserved, mean over training"),
@@ -149,10 +153,11 @@ _ALL = [
     _count("max_steps", "Steps", None, "run_info.train_config.max_steps",
            "optimizer steps; missing where epochs were given"),
     _count("train_tokens", "Training tokens", None, "", "in the whole training"),
+    _text("work_unit", "Work", "what speeds count: tokens, or images"),
     _text("task", "Task", "data set that was trained and tested on"),
     _text("subset", "Subset", "part of the task with results of its own"),
     _text("model", "Base model", "name on the hub, or embedded/…"),
-    _text("family", "Family", "causal or encoder-decoder"),
+    _text("family", "Family", "causal, encoder-decoder or vision"),
     _text("hardware", "Hardware", "accelerator, or the CPU's model"),
     _text("processor", "Processor", "CPU and its threads; what decides speed without a GPU"),
     _text("libraries", "Libraries", "major versions of torch, transformers and peft"),
@@ -193,6 +198,26 @@ def of_metric(column: Column, metric: str, higher_is_better: bool, share: bool) 
     if column.key in SCORES:
         column = replace(column, better=_HIGHER if higher_is_better else _LOWER)
     return column if share or column.key not in _OF_SCORE else replace(column, unit="number")
+
+
+def of_unit(column: Column, work_unit: str) -> Column:
+    """The column as it is of results whose speeds count other work than tokens, such as images."""
+    if work_unit == "tokens":
+        return column
+    if column.key == "forgetting":
+        return replace(column, unit="points", description="more wrong answers in what pre-training taught")
+    singular = work_unit.removesuffix("s")
+
+    def said(text: str) -> str:
+        text = text.replace("non-padding tokens", work_unit).replace("answer tokens", work_unit)
+        return (
+            text.replace("tokens", work_unit)
+            .replace("token", singular)
+            .replace("decoding", "answering")
+            .replace("Decoding", "Answering")
+        )
+
+    return replace(column, label=said(column.label), short=said(column.short), description=said(column.description))
 
 
 def format_value(column: Column, value: Any) -> str:

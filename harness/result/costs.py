@@ -8,13 +8,13 @@ import statistics
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from harness.result.columns import COLUMNS, format_value
+from harness.result.columns import COLUMNS, format_value, of_unit
 from harness.result.comparable import Record
 
 KEYS = (
-    "trainable_params", "stored_params", "storage", "memory_train", "base_weights", "trained_weights", "gradients",
-    "optimizer_state", "remainder", "train_tokens_per_second", "flops_per_token", "matmul_share", "overhead_unmerged",
-    "overhead_merged", "forgetting",
+    "trainable_params", "headless_params", "stored_params", "storage", "headless_storage", "memory_train",
+    "base_weights", "trained_weights", "gradients", "optimizer_state", "remainder", "train_tokens_per_second",
+    "flops_per_token", "matmul_share", "overhead_unmerged", "overhead_merged", "forgetting",
 )  # fmt: skip
 # Where a table has room for other digits than a page, in the unit that the head names.
 _WRITERS: dict[str, Callable[[float], str]] = {
@@ -30,14 +30,14 @@ def costs_table(records: Sequence[Record]) -> str:
     """Markdown for runs with comparable costs: medians over seeds, least memory first.
 
     "decoding time" is that of the adapter as trained over the base's, "merged" that of the merged weights over the
-    base's, with the range of all rounds; "forgetting" is in nats per token. A column that no run has a figure for is
-    left out; an experiment that ran out of memory says so.
+    base's, with the range of all rounds; "forgetting" is in nats per token or a share of answers. A column that no run
+    has a figure for is left out; an experiment that ran out of memory says so.
     """
     groups: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         groups[record["experiment"]].append(record)
     shown = [key for key in KEYS if measured(key, records) or (key == "memory_train" and _ran_out(records))]
-    heads = [COLUMNS[key].title for key in shown]
+    heads = [title(key, records) for key in shown]
     lines = [f"| experiment | {' | '.join(heads)} |", "|---" * (len(shown) + 1) + "|"]
     ordered = sorted(groups.items(), key=lambda item: (_peak(item[1]), item[0]))
     return "\n".join(
@@ -49,6 +49,11 @@ def costs_table(records: Sequence[Record]) -> str:
             ),
         ]
     )
+
+
+def title(key: str, records: Sequence[Record]) -> str:
+    """Of a column, in the work that the speeds of these runs count."""
+    return of_unit(COLUMNS[key], records[0]["work_unit"]).title
 
 
 def of_one_piece(name: str, group: Sequence[Record]) -> str:

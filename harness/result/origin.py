@@ -37,7 +37,7 @@ def processor_of(hardware: Any) -> str:
 
 
 def family_of(task_type: str, model: str) -> str:
-    """causal or encoder-decoder, by PEFT's task_type or a model that the project knows; empty where neither tells."""
+    """causal, encoder-decoder or vision, by PEFT's task_type or a model that the project knows, else empty."""
     known = {"CAUSAL_LM": "causal", "SEQ_2_SEQ_LM": "encoder-decoder"}
     return known.get(task_type) or _families().get(model, "")
 
@@ -49,8 +49,13 @@ def _families() -> dict[str, str]:
     files = {path.stem.replace("--", "/", 1): path for path in (harness / "architectures").glob("*.json")}
     files |= {f"embedded/{path.parent.name}": path for path in (harness / "embedded").glob("*/config.json")}
     configs = {name: msgspec.json.decode(path.read_bytes()) for name, path in files.items()}
-    both = {name for name, config in configs.items() if config.get("is_encoder_decoder")}
-    return {name: "encoder-decoder" if name in both else "causal" for name in configs}
+    return {name: _family(config) for name, config in configs.items()}
+
+
+def _family(config: dict[str, Any]) -> str:
+    if "patch_size" in config:
+        return "vision"
+    return "encoder-decoder" if config.get("is_encoder_decoder") else "causal"
 
 
 @functools.cache

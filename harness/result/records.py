@@ -85,6 +85,7 @@ def _names(data: File, config: Config, adapter: Adapter, task: str) -> Values:
     return {
         "task": _of(data.task, "name") or task,
         "subset": _of(data.task, "subset"),
+        "work_unit": _of(data.task, "work_unit") or "tokens",
         "experiment": experiment,
         "method": data.method or method,
         "name": data.name or name,
@@ -263,6 +264,12 @@ def _add_derived(record: Values, data: File) -> None:
     if math.isnan(record["memory_train"]) and data.train_info.accelerator_memory_max is not None:
         record["memory_train"] = data.train_info.accelerator_memory_max
     record["trainable_share"] = record["trainable_params"] / (record["total_params"] or math.nan)
+    info = data.train_info
+    for key, whole, head in (
+        ("headless_params", "trainable_params", info.num_head_params),
+        ("headless_storage", "storage", info.head_file_size),
+    ):
+        record[key] = math.nan if head is None else record[whole] - head
     record["gain"] = (record["score"] - record["base_score"]) * (1 if record["higher_is_better"] else -1)
     record["test_rows"] = data.task and data.task.test_rows
     record["base_invalid_rate"] = data.quality and data.quality.base_invalid_rate

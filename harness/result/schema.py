@@ -72,6 +72,10 @@ class TrainInfo(_Section):
     )
     num_trainable_params: int | None = None
     num_total_params: int | None = None
+    num_head_params: int | None = Field(
+        None, description="trained ones of a head that is new to the base model, which every method trains"
+    )
+    head_file_size: int | None = Field(None, description="bytes of this head in the weight files")
     status: Status = "failed"
     metrics: list[Metrics] = Field(default_factory=list)
 
@@ -101,6 +105,7 @@ class TaskInfo(_Section):
     data_source: Literal["hub", "embedded"]
     metric: str
     higher_is_better: bool
+    work_unit: str = Field("tokens", description="what is counted by the fields that are named after tokens")
     train_rows: int | None = None
     valid_rows: int | None = None
     test_rows: int | None = None
@@ -134,7 +139,7 @@ class Speed(_Section):
     warmup_time: float | None = Field(None, description="first steps, left out of train_time and throughput")
     warmup_steps: int | None = None
     eval_time: float | None = Field(None, description="all evaluations of valid and test")
-    train_tokens_per_second: float | None = Field(None, description="non-padding tokens / train_time")
+    train_tokens_per_second: float | None = Field(None, description="non-padding tokens (work units) / train_time")
     samples_per_second: float | None = Field(None, description="training rows / train_time")
     step_time_median: float | None = None
     step_time_p95: float | None = None
@@ -166,31 +171,35 @@ class Compute(_Section):
 
 
 class TokenLoss(_Section):
-    """Mean next-token loss in nats over so many tokens."""
+    """Mean loss over so many tokens, or answers."""
 
     loss: float
     tokens: int
 
 
 class Forgetting(_Section):
-    """Next-token loss on text that has nothing to do with the task; harness/measure/forgetting.py measures it."""
+    """Loss on what has nothing to do with the task: of next tokens, or the share of wrong answers of the own head."""
 
-    text: str = Field(description="where the text comes from")
-    tokens: int
-    base_loss: float = Field(description="nats per token, of the untouched base model")
+    text: str = Field(description="where the text, or the pictures, come from")
+    unit: str = Field("nats per token", description="of the losses")
+    tokens: int = Field(description="tokens, or answers")
+    base_loss: float = Field(description="of the untouched base model")
     loss: float | None = Field(None, description="after fine-tuning")
     forgetting: float | None = Field(None, description="loss less base_loss")
 
 
 class TokenRates(_Section):
-    """Of one batch: prompt tokens read, and answer tokens written after the first, per second."""
+    """Of one batch: prompt tokens read, and answer tokens written after the first, per second.
 
-    prefill_tokens_per_second: float
+    Where an answer is one forward pass, as of a picture, there is no prefill, and answers are counted instead.
+    """
+
+    prefill_tokens_per_second: float | None = None
     decode_tokens_per_second: float
 
 
 class Overhead(_Section):
-    """Time to decode with the adapter over time without, within a round: 1 costs nothing, 2 takes twice as long."""
+    """Time to answer with the adapter over time without, within a round: 1 costs nothing, 2 takes twice as long."""
 
     median: float
     lowest: float
@@ -203,11 +212,11 @@ class Overhead(_Section):
 
 
 class Inference(_Section):
-    """Speed of answering fixed prompts at a fixed length, greedily; harness/measure/inference.py measures it."""
+    """Speed of answering fixed prompts at a fixed length, or pictures; harness/measure/inference.py measures it."""
 
     rows: int
-    prompt_tokens: int
-    new_tokens: int
+    prompt_tokens: int | None = Field(None, description="null where work is not tokens")
+    new_tokens: int | None = Field(None, description="null where work is not tokens")
     rounds: int
     base: TokenRates
     unmerged: TokenRates = Field(description="with the adapter as trained; under full fine-tuning the trained model")
@@ -236,6 +245,7 @@ class SampleAnswer(_Section):
     reference: str
     prediction: str
     score: float
+    thumbnail: str | None = Field(None, description="a picture's, as data:image/png;base64,…")
 
 
 class Quality(_Section):
@@ -299,7 +309,9 @@ class Result(_Section):
     speed: Speed = Field(default_factory=Speed)
     compute: Compute = Field(default_factory=Compute)
     inference: Inference | None = None
-    forgetting: Forgetting | None = Field(None, description="null for encoder-decoder models")
+    forgetting: Forgetting | None = Field(
+        None, description="null where nothing tells: encoder-decoder models, no own head"
+    )
     quality: Quality = Field(default_factory=Quality)
     resumed: Resumed | None = Field(None, description="null for a run of one piece")
     provenance: Provenance

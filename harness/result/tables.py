@@ -5,13 +5,13 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from harness.result.columns import COLUMNS
 from harness.result.comparable import MACHINE, SCORES, Record, differing_setting, machine_marks
-from harness.result.costs import cell, costs_table, of_one_piece
+from harness.result.costs import cell, costs_table, measured, of_one_piece, title
 from harness.result.subsets import mean_over_subsets
 from harness.result.tuning import unequal_budgets
 
-_SIZES, _COSTS = ("learning_rate", "trainable_params", "storage"), ("memory_train", "train_tokens_per_second")
+_SIZES = ("learning_rate", "trainable_params", "headless_params", "storage")
+_COSTS = ("memory_train", "train_tokens_per_second")
 Lines = dict[tuple[str, str], list[Record]]  # by experiment and mark of the machine, in the order of the seeds
 
 
@@ -24,7 +24,8 @@ def results_table(records: Sequence[Record]) -> str:
     lines = _lines(records)
     marked = any(mark for _, mark in lines)
     keys = _SIZES if marked else (*_SIZES, *_COSTS)
-    heads = ["experiment", *(["machine"] if marked else []), *(COLUMNS[key].title for key in keys)]
+    keys = [key for key in keys if not key.startswith("headless") or measured(key, records)]
+    heads = ["experiment", *(["machine"] if marked else []), *(title(key, records) for key in keys)]
     heads += [f"{records[0]['metric']} %", "std", "by seed", "invalid %", "tuning"]
     sign = _sign(records)
     ordered = sorted(lines.items(), key=lambda item: (-sign * _mean_score(item[1]), item[0]))

@@ -15,8 +15,10 @@ import torch
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 
+from harness.adapter_config import Adapter
 from harness.batches import Batch
 from harness.errors import UserError, did_you_mean
+from harness.experiment import Experiment
 from harness.initialization import StartingData
 from harness.overlay import Origin
 from harness.params import TrainingParams
@@ -39,22 +41,30 @@ class Answers:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Something the base model can do before training and may forget: where it comes from, and the loss on it."""
+    """Something the base model can do before training and may forget: where it comes from, and the loss on it.
+
+    unit: of the loss, for people.
+    """
 
     source: str
     loss: Callable[[nn.Module], TokenLoss]
+    unit: str = "nats per token"
 
 
 class Workload(ABC):
-    """One kind of task with its processor loaded. The three class methods need nothing loaded.
+    """One kind of task with its processor loaded. The class methods need nothing loaded.
 
     unit: what throughput counts, in the plural. base_settings: the parameters that the untouched base model's score
     depends on, beside model, data and versions. answers_untouched: whether the base model can answer before training.
+    new_head: the module that every method must train, since it begins at random; None where there is none.
+    without: the parameters that mean nothing to this kind of task.
     """
 
     unit: ClassVar[str]
     base_settings: ClassVar[frozenset[str]]
     answers_untouched: ClassVar[bool] = True
+    new_head: ClassVar[str | None] = None
+    without: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     @abstractmethod
@@ -67,24 +77,39 @@ class Workload(ABC):
         """PEFT's name for what the model does; None where PEFT has none."""
 
     @classmethod
+    def configure(cls, config: PretrainedConfig, labels: Sequence[str]) -> None:
+        """Fits a base model's config to the task's classes; nothing is done where answers are text."""
+        return
+
+    @classmethod
+    def shortened(cls, params: TrainingParams, tiny: PretrainedConfig) -> dict[str, Any]:
+        """Parameters that a rehearsal changes for this kind of task, on the embedded model of that config."""
+        return {}
+
+    @classmethod
     @abstractmethod
     def random_splits(cls, task: Task, subset: str | None, params: TrainingParams) -> Splits:
         """Rows as long as the task's, of random content, for a profile: enough to train, a few to answer."""
 
     @classmethod
     @abstractmethod
-    def load(cls, params: TrainingParams, device: torch.device, origin: Origin) -> tuple["Workload", PreTrainedModel]:
+    def load(
+        cls, params: TrainingParams, device: torch.device, origin: Origin, labels: Sequence[str] = ()
+    ) -> tuple["Workload", PreTrainedModel]:
         """The workload with its processor, and the untouched base model on the device, in evaluation mode.
 
         Args:
             params: name the model.
             device: to load it onto.
             origin: what messages call the place that a parameter comes from.
+            labels: the task's classes, where it has any.
         """
 
     @classmethod
     @abstractmethod
-    def build(cls, params: TrainingParams, device: torch.device, origin: Origin) -> tuple["Workload", PreTrainedModel]:
+    def build(
+        cls, params: TrainingParams, device: torch.device, origin: Origin, labels: Sequence[str] = ()
+    ) -> tuple["Workload", PreTrainedModel]:
         """The same with random weights and without a processor, for rows of `random_splits`."""
 
     @abstractmethod
@@ -122,6 +147,29 @@ class Workload(ABC):
     def held_out(self) -> HeldOut | None:
         """What forgetting is measured on; None where there is nothing to forget."""
         return None
+
+
+def workload_of(task: Task, experiment: Experiment, adapter: Adapter | None) -> type[Workload]:
+    """The workload of a task, for an experiment that fits it.
+
+    Raises:
+        UserError: there is no such workload; a parameter means nothing to it; its new head would stay as random as it
+            begins.
+    """
+    workload, params = find_workload(task.workload, task.where), experiment.params
+    for name in sorted(workload.without):
+        if getattr(params, name) != TrainingParams.model_fields[name].default:
+            where = experiment.origin(name)
+            raise UserError(f"{where}: {name}: means nothing where work is {workload.unit}; remove it")
+    head = workload.new_head
+    if head is None or params.full_finetuning:
+        return workload
+    key = "train_only" if adapter is None else "modules_to_save"
+    trained = params.train_only if adapter is None else adapter.values.get(key)
+    if head not in (trained or ()):
+        where = experiment.origin(key) if adapter is None else adapter.where
+        raise UserError(f'{where}: {key}: the head is new and must be trained; add "{head}" to this list')
+    return workload
 
 
 def find_workload(name: str, where: str) -> type[Workload]:

@@ -26,6 +26,7 @@ from harness.text.random_text import RandomEncoder, random_splits
 from harness.workloads import Answers, HeldOut, Workload
 
 log = logging.getLogger("run")
+NEEDED = ("max_seq_length", "generation_kwargs")
 
 
 class Text(Workload):
@@ -49,11 +50,21 @@ class Text(Workload):
         return "SEQ_2_SEQ_LM" if config.is_encoder_decoder else "CAUSAL_LM"
 
     @classmethod
+    def shortened(cls, params: TrainingParams, tiny: PretrainedConfig) -> dict[str, Any]:
+        longest = tiny.n_positions if tiny.is_encoder_decoder else tiny.max_position_embeddings
+        return {
+            "max_seq_length": min(params.max_seq_length or longest, longest // 2),
+            "generation_kwargs": {"max_new_tokens": 16},
+        }
+
+    @classmethod
     def random_splits(cls, task: Task, subset: str | None, params: TrainingParams) -> Splits:
         return random_splits(task, subset, params)
 
     @classmethod
-    def load(cls, params: TrainingParams, device: torch.device, origin: Origin) -> tuple["Text", PreTrainedModel]:
+    def load(
+        cls, params: TrainingParams, device: torch.device, origin: Origin, labels: Sequence[str] = ()
+    ) -> tuple["Text", PreTrainedModel]:
         name, pinned = models.location(params, origin)
         tokenizer = load_tokenizer(name, pinned)
         config = AutoConfig.from_pretrained(name, trust_remote_code=False, **pinned)
@@ -64,7 +75,9 @@ class Text(Workload):
         )
 
     @classmethod
-    def build(cls, params: TrainingParams, device: torch.device, origin: Origin) -> tuple["Text", PreTrainedModel]:
+    def build(
+        cls, params: TrainingParams, device: torch.device, origin: Origin, labels: Sequence[str] = ()
+    ) -> tuple["Text", PreTrainedModel]:
         config = architecture(params.model_id, origin("model_id"))
         _check(config, params, origin)
         base = models.random_weights(cls.auto_class(config), config, params, device, origin)
@@ -126,6 +139,10 @@ class Text(Workload):
 
 
 def _check(config: PretrainedConfig, params: TrainingParams, origin: Origin) -> None:
+    for name in NEEDED:
+        if getattr(params, name) is None:
+            description = TrainingParams.model_fields[name].description
+            raise UserError(f"{origin(name)}: {name}: missing; add it ({description})")
     if params.loss_on == "all" and config.is_encoder_decoder:
         raise UserError(f'{origin("loss_on")}: loss_on: "all" needs a causal model; use "target"')
     if config.model_type == "t5" and params.dtype == "float16":

@@ -11,6 +11,7 @@ from transformers import Seq2SeqTrainer, Seq2SeqTrainingArguments, Trainer, Trai
 
 from benchmarks.training import prepare
 from harness.experiment import find_experiment, read_experiment
+from harness.workloads.image_classification import Images
 from harness.workloads.text import Text
 
 STEPS, WARMUP_RATIO = 50, 0.1
@@ -21,18 +22,19 @@ SETTINGS = {
 }  # fmt: skip
 
 
-def train_ours(tmp_path, monkeypatch, changes, folder=LORA, subset=None):
+def train_ours(tmp_path, monkeypatch, changes, folder=LORA, subset=None, workload=Text):
     """Trains with run.train; returns the record, the model before and after, and the micro-batches it collated."""
-    experiment = read_experiment(find_experiment(folder), SETTINGS | changes, 0)
+    settings = {key: value for key, value in SETTINGS.items() if key not in workload.without}
+    experiment = read_experiment(find_experiment(folder), settings | changes, 0)
     ours = prepare(experiment, torch.device("cpu"), tmp_path, subset)
     untrained = copy.deepcopy(ours.model)
-    collated, collate = [], Text.collate
+    collated, collate = [], workload.collate
 
     def spy(*arguments):
         collated.append(collate(*arguments))
         return collated[-1]
 
-    monkeypatch.setattr(Text, "collate", spy)
+    monkeypatch.setattr(workload, "collate", spy)
     ours.train()
     return ours.record, ours.model, collated[:-1], untrained  # the last is the sample that measuring looks at
 
@@ -116,14 +118,24 @@ def test_the_loss_curve_of_an_encoder_decoder_model_is_trainers(
     compare(*train_ours(tmp_path, monkeypatch, changes, folder, subset), tmp_path)
 
 
-def compare(ours, model, batches, untrained, tmp_path):
+@pytest.mark.parametrize(
+    ("method", "lr"),
+    [("lora/embedded-vit-qv-rank16", 3e-3), pytest.param("full-finetuning/embedded-vit", 1e-3, marks=LONG)],
+)
+def test_the_loss_curve_of_an_image_model_is_trainers(method, lr, tmp_path, monkeypatch, small_splits):
+    changes = {"optimizer_kwargs": {"lr": lr, "weight_decay": 0.0}, "gradient_accumulation_steps": 2}
+    folder = f"method_comparison/ImageClassification/experiments/{method}"
+    compare(*train_ours(tmp_path, monkeypatch, changes, folder, workload=Images), tmp_path, least=0.9)
+
+
+def compare(ours, model, batches, untrained, tmp_path, least=0.8):
     """Trains the untrained copy with Trainer and expects the same losses, step by step, and the same weights."""
     params = ours.params
     assert len(batches) == STEPS * params.gradient_accumulation_steps
     trainer = train_with_trainer(tmp_path, untrained, batches, params)
     assert trainer.state.global_step == len(trainer.losses) == len(ours.training.losses) == STEPS
     assert ours.training.losses == pytest.approx(trainer.losses, rel=1e-4)
-    assert ours.training.losses[-1] < 0.8 * ours.training.losses[0]  # a curve, not a line
+    assert ours.training.losses[-1] < least * ours.training.losses[0]  # a curve, not a line
     theirs = dict(untrained.named_parameters())
     trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     for name, parameter in trained.items():

@@ -25,7 +25,7 @@ def copied(tmp_path):
     shutil.copy(ROOT / "run.py", root)
     shutil.copytree(ROOT / "harness", root / "harness", ignore=shutil.ignore_patterns("__pycache__"))
     text = (ROOT / "CONTRIBUTING.md").read_text()
-    (data,), (defaults, adapter) = (
+    (data, _), (defaults, adapter) = (  # the other one is a workload's
         re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL) for kind in ("python", "json")
     )
     folder = root / WHOLE

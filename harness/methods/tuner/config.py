@@ -21,12 +21,14 @@ class MethodConfig(PeftConfig):
     Args:
         places: of which modules' surroundings are adapted; a place that the architecture lacks is left out, as long as
             it has another of them.
+        modules_to_save: modules of the base model that are trained and stored whole, such as a new head.
 
     Raises:
         ValueError: values that do not go together, in one line that begins with the field's name.
     """
 
     places: list[PlaceName] = field(default_factory=list)
+    modules_to_save: list[str] | None = None
 
     name: ClassVar[str]
     target_modules: ClassVar[None] = None  # PEFT reads it of every config; here the places say where

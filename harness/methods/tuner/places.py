@@ -27,9 +27,16 @@ PLACES: dict[str, dict[str, str | None]] = {
         "mlp_block": r"model\.layers\.\d+",  # the whole layer: its output is the stream behind the mlp
         "query_value": r".*\.self_attn\.(q_proj|v_proj)",
     },
+    "vit": {
+        "attention": r"vit\.layers\.\d+\.attention",
+        "cross_attention": None,
+        "mlp": r"vit\.layers\.\d+\.mlp",
+        "mlp_block": r"vit\.layers\.\d+",
+        "query_value": r".*\.attention\.(q_proj|v_proj)",
+    },
 }
 # Where the place is a whole layer, so that what it reads lies before the attention and not before the mlp.
-LAYERS = (("llama", "mlp_block"),)
+LAYERS = (("llama", "mlp_block"), ("vit", "mlp_block"))
 
 
 @dataclass(frozen=True)
