@@ -82,7 +82,12 @@ class Shapes:
                 # The backward pass leaves function modes behind; what it computes again is to be as it was.
                 again = {"use_reentrant": False, "context_fn": lambda: (nullcontext(), self._accelerator)}
                 base.activation_checkpointing_enable(activation_checkpointing_kwargs=again)
-            self.model = _attach(base, experiment, adapter, kind)
+        try:
+            with _refusals(), self.trace, META:
+                self.model = adapters.attach(base, adapter, params, kind.task_type(base.config))
+        except UserError:
+            check_architecture(experiment, adapter, kind)  # raises what is the folder's own fault
+            raise UnknownShapesError("the method's own code needs values to begin with, not only shapes") from None
         self._vocabulary = getattr(base.config, "vocab_size", None)
         self._loss = loss or self.workload.loss
         self._origin = experiment.origin
@@ -161,14 +166,6 @@ class Shapes:
             "trained_weights": trained,
         }
         return {self.trace.number_of(tensor): name for name, group in groups.items() for tensor in group}
-
-
-def _attach(base: nn.Module, experiment: Experiment, adapter: Adapter | None, kind: type[Workload]) -> nn.Module:
-    try:
-        return adapters.attach(base, adapter, experiment.params, kind.task_type(base.config))
-    except UserError:
-        check_architecture(experiment, adapter, kind)  # raises what is the folder's own fault
-        raise UnknownShapesError("the method's own code needs values to begin with, not only shapes") from None
 
 
 @contextmanager
