@@ -76,9 +76,10 @@ def _is_asked(one: Forecast, size: int | None, needs: Needs) -> bool:
 def reasons(one: Forecast, needs: Needs) -> list[str]:
     """Why it fits or does not, and what the memory goes to."""
     training, evaluation = one.training, one.evaluation
+    length = f" of {training.length}" if one.work_unit == "tokens" else ""
     texts = [
-        f"training takes {human_bytes(training.reserved)} with its longest batch, {training.rows} rows of "
-        f"{training.length}, evaluation {human_bytes(evaluation.reserved)} with {evaluation.rows}, the driver's "
+        f"training takes {human_bytes(training.reserved)} with its longest batch, {training.rows} rows"
+        f"{length}, evaluation {human_bytes(evaluation.reserved)} with {evaluation.rows}, the driver's "
         f"context {human_bytes(one.context)}"
     ]
     if needs.gpu_memory is not None:

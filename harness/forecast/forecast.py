@@ -18,7 +18,7 @@ from harness.overlay import Layer, build_params
 from harness.plan import Plan
 from harness.result.forecasts import Forecast
 from harness.task import Task, load_task
-from harness.workloads import Workload, find_workload
+from harness.workloads import workload_of
 
 # Of the driver's context and the libraries' kernels, some 450 MiB with CUDA 12, and cuBLAS's workspace.
 CONTEXT = 512 * 2**20
@@ -56,9 +56,10 @@ class Run:
 
     def __init__(self, experiment: Experiment, task: Task, subset: str | None) -> None:
         self.experiment, self.task, self.subset, self.params = experiment, task, subset, experiment.params
-        kind: type[Workload] = find_workload(task.workload, task.where)
+        adapter = Adapter.of(experiment)
+        kind, labels = workload_of(task, experiment, adapter), task.classes.get(self.params.data_source, ())
         rows = kind.random_splits(task, subset, self.params).train
-        self.shapes = Shapes(experiment, Adapter.of(experiment), kind)
+        self.shapes = Shapes(experiment, adapter, kind, labels)
         self._longest = self.shapes.workload.encode(rows[0])
         self._rows = rows
 
@@ -134,14 +135,15 @@ def _figures(run: Run, asked: Asked) -> dict:
     longest = run.step()
     standing, answer = run.standing(), run.answer()
     trainable, total = run.shapes.counts
+    unit = run.shapes.workload.unit
     needed = CONTEXT + max(longest.peak.reserved, answer.peak.reserved)
     memory = asked.memory
     figures = {
         "trainable": trainable, "total": total, "parts": longest.parts, "gradients": longest.kept.gradients,
         "training": longest.peak, "standing": standing.peak, "evaluation": answer.peak, "context": CONTEXT,
-        "needed": needed, "flops_per_token": flops,
+        "needed": needed, "flops_per_token": flops, "work_unit": unit,
     }  # fmt: skip
-    if asked.gpu is not None:
+    if asked.gpu is not None and unit == "tokens":  # nobody has published shares of peak for other work
         figures["tokens_per_second"] = tokens_per_second(find_gpu(asked.gpu), flops)
     if memory is not None:
         figures["fits"] = needed <= memory

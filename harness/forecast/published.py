@@ -72,7 +72,7 @@ def hold(run: Mapping[str, Any], base: Experiment, empties_every: int) -> Held:
     experiment = dataclasses.replace(experiment, adapter_config=run["adapter_config"])
     task = load_task(experiment.task_folder)
     kind: type[Workload] = find_workload(task.workload, task.where)
-    shapes = Shapes(experiment, Adapter.of(experiment), kind, KeepsOutputs())
+    shapes = Shapes(experiment, Adapter.of(experiment), kind, loss=KeepsOutputs())
     rows = kind.random_splits(task, None, experiment.params).train[1:]  # the first is the longest there is
     batches = list(_long_to_short(shapes.workload, rows, experiment.params.batch_size))
     common = shapes.workload.collate(middles(batches, 1)[0])

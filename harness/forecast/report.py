@@ -10,9 +10,10 @@ def sentence_of(forecast: Forecast, params: TrainingParams) -> str:
     if forecast.reason is not None:
         return f"No forecast: {forecast.reason.rstrip('.!')}."
     training, evaluation = forecast.training, forecast.evaluation
+    length = f" of {training.length}" if forecast.work_unit == "tokens" else ""
     need = (
-        f"needs {human_bytes(forecast.needed)}: training {human_bytes(training.reserved)} with {training.rows} rows "
-        f"of {training.length}, evaluation {human_bytes(evaluation.reserved)} with {evaluation.rows}"
+        f"needs {human_bytes(forecast.needed)}: training {human_bytes(training.reserved)} with {training.rows} rows"
+        f"{length}, evaluation {human_bytes(evaluation.reserved)} with {evaluation.rows}"
     )
     if forecast.gpu_memory is None:
         return f"Forecast: {need}."
@@ -53,7 +54,7 @@ def lines_of(forecast: Forecast) -> str:
     ]
     text += [f"  {name:26}{human_bytes(size):>12}" for name, size in rows]
     text += [f"  instead: {change.what}: {human_bytes(change.needed)}" for change in forecast.changes]
-    text.append(f"  arithmetic: {forecast.flops_per_token / 1e9:.3g} GFLOP a token")
+    text.append(f"  arithmetic: {forecast.flops_per_token / 1e9:.3g} GFLOP a {forecast.work_unit.removesuffix('s')}")
     if forecast.tokens_per_second is not None:
         low, high = forecast.tokens_per_second
         text.append(f"  range of speed on {forecast.gpu}: {low:,.0f} to {high:,.0f} tokens/s")

@@ -61,6 +61,7 @@ class Shapes:
         experiment: with its parameters.
         adapter: its adapter config, None under full fine-tuning.
         kind: the task's workload.
+        labels: the task's classes, where it has any.
         loss: what is trained on, in place of the workload's own loss.
 
     Raises:
@@ -69,7 +70,12 @@ class Shapes:
     """
 
     def __init__(
-        self, experiment: Experiment, adapter: Adapter | None, kind: type[Workload], loss: Loss | None = None
+        self,
+        experiment: Experiment,
+        adapter: Adapter | None,
+        kind: type[Workload],
+        labels: Sequence[str] = (),
+        loss: Loss | None = None,
     ) -> None:
         self.params = params = experiment.params
         self.trace = Trace()
@@ -77,7 +83,7 @@ class Shapes:
         self._steps = 0
         set_seed(params.seed)
         with _refusals(), self.trace, META:
-            self.workload, base = kind.build(params, META, experiment.origin)
+            self.workload, base = kind.build(params, META, experiment.origin, labels)
             if params.gradient_checkpointing:
                 # The backward pass leaves function modes behind; what it computes again is to be as it was.
                 again = {"use_reentrant": False, "context_fn": lambda: (nullcontext(), self._accelerator)}
@@ -86,7 +92,7 @@ class Shapes:
             with _refusals(), self.trace, META:
                 self.model = adapters.attach(base, adapter, params, kind.task_type(base.config))
         except UserError:
-            check_architecture(experiment, adapter, kind)  # raises what is the folder's own fault
+            check_architecture(experiment, adapter, kind, labels)  # raises what is the folder's own fault
             raise UnknownShapesError("the method's own code needs values to begin with, not only shapes") from None
         self._vocabulary = getattr(base.config, "vocab_size", None)
         self._loss = loss or self.workload.loss

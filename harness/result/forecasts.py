@@ -65,6 +65,7 @@ class Forecast(_Figures):
     overrides: dict
     versions: dict[str, str] = Field(description="of the libraries whose code was followed")
     reason: str | None = Field(None, description="why there is none, in one line")
+    work_unit: str = Field("tokens", description="what lengths, arithmetic and speed count")
     trainable: int | None = None
     total: int | None = None
     parts: Parts | None = Field(None, description="at the peak of a step on the longest batch")
@@ -80,8 +81,8 @@ class Forecast(_Figures):
     fits: bool | None = Field(None, description="whether `needed` is within gpu_memory")
     largest_batch: int | None = Field(None, description="largest batch_size that fits gpu_memory; 0 for none")
     changes: list[Change] = Field(default_factory=list, description="what would help, most first")
-    flops_per_token: float | None = Field(None, description="of matrix products, forward and backward, a batch of "
-                                          "common length")  # fmt: skip
+    flops_per_token: float | None = Field(None, description="of matrix products for a unit of work, forward and "
+                                          "backward, in a batch of common length")  # fmt: skip
     gpu: str | None = Field(None, description="the card that --gpu names")
     tokens_per_second: tuple[float, float] | None = Field(
         None, description="a range, by the shares of their cards' peaks that published runs reached"

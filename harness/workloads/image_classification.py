@@ -139,6 +139,10 @@ class Images(Workload):
         chosen = [rows[index % len(rows)] for index in range(BATCH_ROWS)]
         return measure_forward(model, {"pixel_values": self._pixel_values(chosen, device)}, device)
 
+    def longest_answer(self, model: nn.Module, rows: Sequence[Row], device: torch.device) -> int:
+        model(pixel_values=self._pixel_values(rows, device))
+        return 1
+
     def held_out(self) -> HeldOut | None:
         if not self.params.is_embedded_model:  # no data of their pre-training, and in21k's checkpoint has no head
             return None

@@ -94,8 +94,8 @@ def test_those_of_the_project_keep_theirs(task):
 
 def test_contributing_shows_what_new_task_writes():
     text = (ROOT / "CONTRIBUTING.md").read_text()
-    (data,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    data = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     defaults, adapter = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
-    assert data == DATA
+    assert DATA in data
     assert defaults == (TEMPLATE / "default_training_params.json").read_text()
     assert adapter == (TEMPLATE / "experiments/lora/embedded-llama-rank8/adapter_config.json").read_text()

@@ -45,8 +45,8 @@ def parts_of_both(folder, **overrides):
     """memory_parts of a step on shapes, on the host's share of the optimizer's state, and of the same step for real."""
     experiment = read_experiment(folder, overrides)
     task, adapter = load_task(experiment.task_folder), Adapter.of(experiment)
-    kind = find_workload(task.workload, task.where)
-    shapes = Shapes(experiment, adapter, kind)
+    kind, labels = find_workload(task.workload, task.where), task.classes.get(experiment.params.data_source, ())
+    shapes = Shapes(experiment, adapter, kind, labels)
     row = kind.random_splits(task, (task.subsets or (None,))[0], experiment.params).train[1]
     batch = shapes.workload.collate([shapes.workload.encode(row)])
     followed = shapes.train(batch).kept
@@ -54,7 +54,7 @@ def parts_of_both(folder, **overrides):
     on_host = memory_parts(shapes.model, shapes.learner.optimizer, CPU).optimizer_state  # counts of steps
 
     set_seed(experiment.params.seed)
-    workload, base = kind.load(experiment.params, CPU, experiment.origin)
+    workload, base = kind.load(experiment.params, CPU, experiment.origin, labels)
     model = adapters.attach(base, adapter, experiment.params, kind.task_type(base.config))
     learner = Learner(model, experiment.params, experiment.origin, 100, CPU)
     model.train()
