@@ -41,9 +41,7 @@ def test_merging_is_refused_before_anything_is_merged(method, kind):
         with pytest.raises(NotImplementedError, match=f"{method} computes beside the base model's weights"):
             merge()
     assert torch.equal(logits(model, kind), before)
-    assert _merged_difference(model, [[5, 6, 7]], torch.device("cpu")) is None, (
-        "so the harness measures no merged speed"
-    )
+    assert _merged_difference(model, lambda one: logits(one, kind)) is None, "so the harness measures no merged speed"
     assert torch.equal(logits(model, kind), before)
 
 
