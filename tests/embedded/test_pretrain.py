@@ -8,7 +8,7 @@ import torch
 from safetensors import safe_open
 from torch import nn
 from torch.nn.functional import cross_entropy
-from transformers import AutoConfig, AutoTokenizer
+from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer
 
 from harness.embedded import pretrain
 from harness.embedded.fingerprints import digest_files, read_fingerprints
@@ -16,6 +16,7 @@ from harness.embedded.llama import recipe as llama
 from harness.embedded.loop import Course, cosine
 from harness.embedded.loop import pretrain as train
 from harness.embedded.t5 import recipe as t5
+from harness.embedded.vit import recipe as vit
 
 TINY = {
     "llama": llama.Settings(
@@ -27,8 +28,9 @@ TINY = {
         width=32, heads=4, head_size=8, feed_forward=32, encoder_layers=1, second_stage=3, batch=8, long_batch=4,
         advance_at=0.0, warm_up_steps=2,
     ),
+    "vit": vit.Settings(steps=8, batch=4, hidden=16, heads=2, layers=1, feed_forward=32, warm_up_steps=2),
 }  # fmt: skip
-QUICK_PROBES = {"llama": {"documents": 4, "equations": 4}, "t5": {"items": 3}}
+QUICK_PROBES = {"llama": {"documents": 4, "equations": 4}, "t5": {"items": 3}, "vit": {"items": 4}}
 
 
 @pytest.fixture(params=pretrain.RECIPES)
@@ -39,11 +41,12 @@ def name(request):
 
 @pytest.fixture
 def recipe(name, monkeypatch):
-    """Each recipe with its tiny settings, its shipped tokenizer and a quick probe."""
+    """Each recipe with its tiny settings, its shipped tokenizer or image processor, and a quick probe."""
     found = pretrain.RECIPES[name]
-    tokenizer = AutoTokenizer.from_pretrained(pretrain.FOLDER / name)
+    kind = AutoImageProcessor if name == "vit" else AutoTokenizer
+    processor = kind.from_pretrained(pretrain.FOLDER / name)
     monkeypatch.setattr(found, "Settings", lambda: TINY[name])
-    monkeypatch.setattr(found, "make_processor", lambda settings: tokenizer)
+    monkeypatch.setattr(found, "make_processor", lambda settings: processor)
     monkeypatch.setattr(found, "probe", partial(found.probe, **QUICK_PROBES[name]))
     return found
 

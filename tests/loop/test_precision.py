@@ -21,7 +21,12 @@ def seen(monkeypatch):
     """The model of the last run, as it was when training ended."""
     runs = []
     save = run.save
-    monkeypatch.setattr(run, "save", lambda record, mode, model: (runs.append(model), save(record, mode, model))[1])
+
+    def kept(record, mode, model, head):
+        runs.append(model)
+        save(record, mode, model, head)
+
+    monkeypatch.setattr(run, "save", kept)
     return runs
 
 

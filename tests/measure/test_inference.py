@@ -1,5 +1,7 @@
 """Inference speed: what is compared is what it is called, and measuring leaves the model as it was."""
 
+import math
+
 import pytest
 import torch
 from conftest import LORA
@@ -97,7 +99,7 @@ def test_a_run_says_what_its_adapter_costs(run_main, capsys):
 
 def test_a_quantized_base_is_measured_too(run_main):
     inference = run_main(LORA, "--set", "dtype=int8").json["inference"]
-    assert inference["overhead_unmerged"]["median"] > 0
+    assert math.isfinite(inference["overhead_unmerged"]["median"])
     assert inference["merged"] is None, "merging would round the adapter to eight bits"
 
 
