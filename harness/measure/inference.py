@@ -6,6 +6,7 @@ ratios hold where the speeds do not.
 """
 
 import contextlib
+import logging
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,14 +26,13 @@ BATCH_ROWS = 8
 PROMPT_TOKENS = 48
 NEW_TOKENS = 33  # the first comes with the prefill, 32 are decoded
 ROUNDS = 5
-
-
 PASSES = 5  # over a batch of pictures, for one figure
+log = logging.getLogger("run")
 Times = dict[str, list[tuple[float, float]]]  # by variant and round: seconds before the first answer, and of all
 
 
 @torch.no_grad()  # not inference_mode, in which merging would leave weights that nothing can train any more
-def measure_inference(model: nn.Module, prompts: Sequence[list[int]], device: torch.device) -> Inference:
+def measure_inference(model: nn.Module, prompts: Sequence[list[int]], device: torch.device) -> Inference | None:
     """Prefill and decode speed of the variants, and what the adapter costs.
 
     Args:
@@ -41,7 +41,8 @@ def measure_inference(model: nn.Module, prompts: Sequence[list[int]], device: to
         device: of the model.
 
     Returns:
-        medians over rounds; `overhead` is base speed over the variant's speed in the same round.
+        medians over rounds; `overhead` is base speed over the variant's speed in the same round. None, with a
+        warning, where the machine was so busy that too few rounds have all answers take longer than their first token.
     """
     rows = [_to_length(prompts[index % len(prompts)]) for index in range(BATCH_ROWS)]
 
@@ -49,6 +50,9 @@ def measure_inference(model: nn.Module, prompts: Sequence[list[int]], device: to
         return _timed(variant, rows, 1, device), _timed(variant, rows, NEW_TOKENS, device)
 
     seconds, difference = _in_turns(model, seconds_of, lambda variant: _logits(variant, rows, device))
+    if len(seconds["base"]) < ROUNDS:
+        log.warning("inference: the machine is too busy to time it; it stays null")
+        return None
     rates = {
         name: TokenRates(
             prefill_tokens_per_second=BATCH_ROWS * PROMPT_TOKENS / statistics.median(first for first, _ in rounds),
@@ -102,13 +106,17 @@ def _in_turns(
         variants["merged"] = lambda: merged(model)
     seconds: Times = {name: [] for name in variants}
     names = list(variants)
-    for turn in range(-1, ROUNDS):  # the first warms up
+    for turn in range(-1, 3 * ROUNDS):  # the first warms up; most of a busy machine's turns are sound
+        taken = {}
         for position in range(len(names)):
             name = names[(turn + position) % len(names)]
             with variants[name]() as variant:
-                taken = seconds_of(variant)
-            if turn >= 0:
-                seconds[name].append(taken)
+                taken[name] = seconds_of(variant)
+        if turn >= 0 and all(whole > first for first, whole in taken.values()):
+            for name in names:
+                seconds[name].append(taken[name])
+        if len(seconds["base"]) == ROUNDS:
+            break
     return seconds, difference
 
 

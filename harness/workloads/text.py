@@ -115,7 +115,7 @@ class Text(Workload):
         generated = generate(model, self.encoder.tokenizer, self._prompts(rows), self.params, description)
         return Answers(generated.texts, generated.tokens, generated.lengths())
 
-    def measure_inference(self, model: nn.Module, rows: Sequence[Row], device: torch.device) -> Inference:
+    def measure_inference(self, model: nn.Module, rows: Sequence[Row], device: torch.device) -> Inference | None:
         return measure_inference(model, self._prompts(rows[:BATCH_ROWS]), device)
 
     def longest_answer(self, model: nn.Module, rows: Sequence[Row], device: torch.device) -> int:

@@ -86,6 +86,25 @@ def test_variants_are_what_they_are_called(name):
     torch.testing.assert_close(logits(model), adapted, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize(("disturbed", "measured"), [(9, True), (10**6, False)])
+def test_a_round_that_was_disturbed_is_made_again(disturbed, measured, monkeypatch, caplog):
+    """A process that is stopped while it reads the prompt would seem to answer in less than no time."""
+    model, calls = get_peft_model(load_base("LoRA"), ADAPTERS["LoRA"][0]), []
+
+    def timed(variant, rows, tokens, device):
+        calls.append(tokens)
+        return 9.0 if tokens == 1 and len(calls) <= disturbed else 0.1 * tokens
+
+    monkeypatch.setattr("harness.measure.inference._timed", timed)
+    found = measure_inference(model, PROMPTS, CPU)
+    assert (found is not None) == measured
+    if measured:
+        assert found.rounds == 5
+        assert found.overhead_unmerged.lowest == pytest.approx(1)
+    else:
+        assert "too busy" in caplog.text
+
+
 @pytest.mark.measured
 def test_a_run_says_what_its_adapter_costs(run_main, capsys):
     outcome = run_main(LORA)
