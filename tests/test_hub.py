@@ -117,6 +117,7 @@ def run_against(tmp_path):
     return call
 
 
+@pytest.mark.slow
 def test_the_flagship_runs_unmodified_and_again_offline(hub, run_against):
     outcome = run_against(hub)
     assert outcome.code == 0, outcome.stderr

@@ -182,6 +182,7 @@ def test_a_new_task_separates_trained_from_untrained(copied):
     assert "could be chance" in found.message
 
 
+@pytest.mark.slow
 def test_rehearsing_is_asked_of_run_py(tree, monkeypatch):
     """Which is a process of its own: its last words are the report's."""
     asked = []

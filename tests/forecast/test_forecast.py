@@ -59,6 +59,7 @@ def test_arithmetic_is_that_of_the_weights(flagship):
     assert flagship.flops_per_token == pytest.approx(4 * 3.2e9, rel=0.15)
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_told_what_would_help():
     short = read_experiment(ROOT / LORA, {"batch_size_eval": 2, "generation_kwargs": {"max_new_tokens": 8}})
     alone = forecast(short)

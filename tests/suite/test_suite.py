@@ -224,6 +224,7 @@ def test_outcomes_come_as_they_end(stand_in, tmp_path, monkeypatch):
     assert all(gone(line["pid"]) for line in stand_in.lines("begins"))
 
 
+@pytest.mark.slow
 def test_profiles_of_a_model_are_made_once(stand_in, tmp_path, capsys):
     given = ["ia3/", "--device", "cpu", "--output", str(tmp_path / "output")]
     assert profiles.main(given) == 0

@@ -41,6 +41,7 @@ def run(root, *arguments):
     return subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300)
 
 
+@pytest.mark.slow
 def test_the_example_of_contributing_runs(copied):
     done = run(copied, EXPERIMENT)
     assert done.returncode == 0, done.stderr
