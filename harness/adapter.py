@@ -180,9 +180,7 @@ def save(model: nn.Module, folder: Path, only: Sequence[str] | None = None) -> S
     try:
         if only is not None:
             folder.mkdir(parents=True, exist_ok=True)
-            trained = {
-                name: value.detach() for name, value in model.named_parameters() if set(only) & set(name.split("."))
-            }
+            trained = {name: value.detach() for name, value in model.named_parameters() if value.requires_grad}
             save_file(trained, folder / "trained.safetensors", metadata={"format": "pt"})
         elif plain is None:
             model.save_pretrained(folder, **extra)
