@@ -311,7 +311,7 @@ def start(arguments: Namespace) -> int:
         return modes.rehearse(experiment, adapter, task, subsets, execute)
     if adapter is not None and has_architecture(experiment.params.model_id):
         # A config that does not fit should fail before anything is downloaded.
-        check_architecture(experiment, adapter, workload, task.classes.get(experiment.params.data_source, ()))
+        check_architecture(experiment, adapter, workload, task.labels(experiment.params.data_source))
     if arguments.profile or arguments.tune:
         experiment = (profile_of if arguments.profile else tuning_of)(experiment)
     device = choose_device(arguments.device, touch=len(subsets) == 1)

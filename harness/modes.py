@@ -58,7 +58,7 @@ def load_real(record: Record, task: Task, workload: type[Workload]) -> tuple[Spl
     with record.memory.phase("load"):
         splits = load_splits(task, params.data_source, record.plan.subset)
         with hub_errors(params.model_id, params.model_revision, "model"):
-            labels = task.classes.get(params.data_source, ())
+            labels = task.labels(params.data_source)
             loaded, base = workload.load(params, record.device, record.plan.experiment.origin, labels)
     return splits, loaded, base
 
@@ -85,7 +85,7 @@ def load_profile(record: Record, task: Task, workload: type[Workload]) -> tuple[
     params = record.params
     splits = workload.random_splits(task, record.plan.subset, params)
     with record.memory.phase("load"):
-        labels = task.classes.get(params.data_source, ())
+        labels = task.labels(params.data_source)
         loaded, base = workload.build(params, record.device, record.plan.experiment.origin, labels)
     return splits, loaded, base
 
@@ -118,7 +118,7 @@ def rehearse(
     """
     model_id = experiment.params.model_id
     workload = workload_of(task, experiment, adapter)
-    counts = check_architecture(experiment, adapter, workload, task.classes.get(experiment.params.data_source, ()))
+    counts = check_architecture(experiment, adapter, workload, task.labels(experiment.params.data_source))
     if counts is None:
         print(f"{model_id}: the config fits; how many parameters would be trained shows only in a run")
     else:

@@ -135,6 +135,10 @@ class Task:
     # by source, where answers are names of classes: all of them, in the order of a new head's outputs
     classes: dict[Source, tuple[Text, ...]] = Field(default_factory=dict)
 
+    def labels(self, source: str) -> tuple[str, ...]:
+        """The classes of a source, in the order of a new head's outputs; none where answers are text."""
+        return self.classes.get(source, ())
+
     @property
     def where(self) -> str:
         """The path of data.py from the root, for messages."""

@@ -100,7 +100,7 @@ def content(task_folder: Path):
 @functools.cache
 def _loaded(task_folder: Path, model_id: str, dtype: str, experiment: "Hashable"):
     params, task = experiment.params, content(task_folder)[0]
-    return find_workload(task.workload, "").load(params, CPU, experiment.origin, task.classes.get("embedded", ()))
+    return find_workload(task.workload, "").load(params, CPU, experiment.origin, task.labels("embedded"))
 
 
 class Hashable:

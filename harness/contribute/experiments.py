@@ -52,7 +52,7 @@ def _measured(experiment: Experiment, task: Task) -> str:
 def _note_costs(review: Review, experiment: Experiment, adapter: Adapter | None, task: Task) -> None:
     """What shapes tell of a run without following it."""
     try:
-        workload, labels = workload_of(task, experiment, adapter), task.classes.get(experiment.params.data_source, ())
+        workload, labels = workload_of(task, experiment, adapter), task.labels(experiment.params.data_source)
         costs = costs_of(experiment, adapter, workload, labels)
     except UserError as found:
         review.concerns.append(error(str(found)))

@@ -57,7 +57,7 @@ class Run:
     def __init__(self, experiment: Experiment, task: Task, subset: str | None) -> None:
         self.experiment, self.task, self.subset, self.params = experiment, task, subset, experiment.params
         adapter = Adapter.of(experiment)
-        kind, labels = workload_of(task, experiment, adapter), task.classes.get(self.params.data_source, ())
+        kind, labels = workload_of(task, experiment, adapter), task.labels(self.params.data_source)
         rows = kind.random_splits(task, subset, self.params).train
         self.shapes = Shapes(experiment, adapter, kind, labels)
         self._longest = self.shapes.workload.encode(rows[0])

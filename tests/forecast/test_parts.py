@@ -45,7 +45,7 @@ def parts_of_both(folder, **overrides):
     """memory_parts of a step on shapes, on the host's share of the optimizer's state, and of the same step for real."""
     experiment = read_experiment(folder, overrides)
     task, adapter = load_task(experiment.task_folder), Adapter.of(experiment)
-    kind, labels = find_workload(task.workload, task.where), task.classes.get(experiment.params.data_source, ())
+    kind, labels = find_workload(task.workload, task.where), task.labels(experiment.params.data_source)
     shapes = Shapes(experiment, adapter, kind, labels)
     row = kind.random_splits(task, (task.subsets or (None,))[0], experiment.params).train[1]
     batch = shapes.workload.collate([shapes.workload.encode(row)])
