@@ -21,7 +21,8 @@ from harness.errors import UserError, one_line
 from harness.experiment import Experiment
 from harness.forecast.accelerator import Accelerator
 from harness.forecast.allocator import CachingAllocator, rounded
-from harness.forecast.storages import META, Trace
+from harness.forecast.operations import META
+from harness.forecast.storages import Trace
 from harness.learner import Learner
 from harness.measure.memory_parts import memory_parts
 from harness.precision import matmul_dtype

@@ -14,8 +14,9 @@ from harness.forecast.advice import largest_batch
 from harness.forecast.forecast import CONTEXT, Asked, forecast
 from harness.forecast.gpus import GPUS, find_gpu, tokens_per_second
 from harness.forecast.lengths import middles, since_emptied
+from harness.forecast.operations import META
 from harness.forecast.shapes import Followed
-from harness.forecast.storages import META, Trace
+from harness.forecast.storages import Trace
 from harness.result.forecasts import ForecastPeak, forecast_path, read_forecasts, table_of, write_forecasts
 from harness.result.read import read_results
 
