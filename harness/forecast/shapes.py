@@ -121,14 +121,15 @@ class Shapes:
         trainable, total = adapters.parameter_counts(self.model)
         return (total if self.params.full_finetuning else trainable), total
 
-    def train(self, batch: Batch) -> Followed:
+    def train(self, batch: Batch, empties: bool = True) -> Followed:
         """One optimizer step on a batch; the first one makes the optimizer's state.
 
+        It `empties` the allocator's cache before, or goes on with what the step before left, as a run does.
         Under gradient accumulation the batch is its last one: the gradients of those before it are there throughout.
         """
         self._steps += 1
         self.model.train()
-        with self._following() as follow:
+        with self._following(empties) as follow:
             inputs = {name: torch.empty_like(tensor, device=META) for name, tensor in batch.inputs.items()}
             self.trace.stage, before = "forward", len(self._weights())
             with self._accelerator.forward_pass():
@@ -158,8 +159,8 @@ class Shapes:
         return Followed(follow.result(len(rows), length, {}, self._vocabulary)[0])
 
     @contextmanager
-    def _following(self) -> Iterator["_Follow"]:
-        follow = _Follow(self.trace, self._allocator)
+    def _following(self, empties: bool = True) -> Iterator["_Follow"]:
+        follow = _Follow(self.trace, self._allocator, empties)
         with _refusals(), self.trace, self._accelerator:
             yield follow
         follow.flops = self.trace.flops
@@ -189,11 +190,12 @@ def _refusals() -> Iterator[None]:
 class _Follow:
     """The events of one step, and what they amount to."""
 
-    def __init__(self, trace: Trace, allocator: CachingAllocator) -> None:
+    def __init__(self, trace: Trace, allocator: CachingAllocator, empties: bool) -> None:
         self.flops = 0
         self._trace, self._allocator, self._before = trace, allocator, dict(trace.live)
         allocator.play(trace.events)  # loading and attaching, or what followed the step before
-        allocator.empty()
+        if empties:
+            allocator.empty()
         trace.events.clear()
         trace.flops = 0
         self._after_forward: set[int] = set()

@@ -175,14 +175,3 @@ LARGE = ("MetaMathQA/experiments/lora/llama-3.2-3B-rank64-qlora", "CNNDM/experim
 def test_large_models(folder):
     made = forecast(read_experiment(CONTENT / folder), asked=Asked(advise=False))
     assert made.needed > made.parts.base_weights + made.parts.trained_weights + made.parts.optimizer_state
-
-
-def test_committed_forecasts():
-    made, skipped = read_forecasts([ROOT / "results"])
-    assert not skipped
-    models = {"meta-llama/Llama-3.2-3B", "google-t5/t5-large", "embedded/llama", "embedded/t5"}
-    assert models <= {one.model for one in made}
-    for one in made:
-        assert "\n" not in one.sentence
-        if one.reason is None:
-            assert sum(one.parts.model_dump().values()) == one.training.allocated <= one.training.reserved < one.needed
