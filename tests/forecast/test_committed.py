@@ -20,33 +20,31 @@ def name(one):
     return "/".join(filter(None, (one.task, one.subset, one.experiment)))
 
 
-def remedy(model, memory=24 * 10**9):
-    return f"python suite.py --forecast --model {model} --gpu-memory {memory / 10**9:g}GB"
+def remedy(model, task, subset, memory=24 * 10**9):
+    part = f" --subset {subset}" if subset else ""
+    return f"python suite.py --forecast --model {model} --task {task}{part} --gpu-memory {memory / 10**9:g}GB"
 
 
 def test_files_can_be_read_and_add_up():
     assert not SKIPPED
     for one in FORECASTS:
         assert "\n" not in one.sentence
-        assert one.versions == versions(), remedy(one.model, one.gpu_memory)
+        assert one.versions == versions(), remedy(one.model, one.task, one.subset, one.gpu_memory)
         if one.reason is None:
             assert sum(one.parts.model_dump().values()) == one.training.allocated <= one.training.reserved < one.needed
 
 
 def test_every_folder_has_one_of_what_it_says_now():
     made = {(one.task, one.experiment, one.config_fingerprint) for one in FORECASTS}
-    wanting = []
+    subsets = {one.task: one.subset for one in FORECASTS}
+    wanting = set()
     for folder in all_experiments():
         experiment = read_experiment(folder)
-        kind = experiment.task, f"{experiment.method}/{experiment.name}"
-        if not any((*kind, Plan(experiment, subset).config_fingerprint) in made for subset in subsets(experiment)):
-            wanting.append(f"{folder}: {remedy(experiment.params.model_id)}")
-    assert not wanting, "\n".join(wanting)
-
-
-def subsets(experiment):
-    found = {one.subset for one in FORECASTS if one.task == experiment.task}
-    return found or {None}
+        subset = subsets.get(experiment.task)
+        fingerprint = Plan(experiment, subset).config_fingerprint
+        if (experiment.task, f"{experiment.method}/{experiment.name}", fingerprint) not in made:
+            wanting.add(remedy(experiment.params.model_id, experiment.task, subset))
+    assert not wanting, "\n".join(sorted(wanting))
 
 
 def assert_is_what_is_forecast_now(wanted):
@@ -56,7 +54,7 @@ def assert_is_what_is_forecast_now(wanted):
         read_experiment(folder), one.subset, Asked(one.gpu_memory, one.gpu, one.largest_batch is not None)
     )
     flops = {"flops_per_token": pytest.approx(one.flops_per_token)}
-    assert again.model_dump() == one.model_dump() | flops, remedy(one.model, one.gpu_memory)
+    assert again.model_dump() == one.model_dump() | flops, remedy(one.model, one.task, one.subset, one.gpu_memory)
 
 
 @pytest.mark.parametrize("wanted", QUICK)
