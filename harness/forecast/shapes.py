@@ -151,12 +151,19 @@ class Shapes:
         return Followed(peak, parts, kept, follow.flops)
 
     def answer(self, rows: Sequence[Row]) -> Followed:
-        """One pass as large as answering so many rows takes."""
+        """One pass as large as answering so many rows takes; a run that answers has dropped its gradients."""
         self.model.eval()
+        held = [parameter for parameter in self.model.parameters() if parameter.grad is not None]
+        for parameter in held:
+            parameter.grad = None
         with self._following() as follow, torch.no_grad(), self._accelerator.forward_pass():
             self.trace.stage = "forward"
             length = self.workload.longest_answer(self.model, rows, META)
-        return Followed(follow.result(len(rows), length, {}, self._vocabulary)[0])
+        peak, _ = follow.result(len(rows), length, {}, self._vocabulary)
+        with self.trace:
+            for parameter in held:  # under accumulation a step begins with those of the batches before it
+                parameter.grad = torch.empty_like(parameter)
+        return Followed(peak)
 
     @contextmanager
     def _following(self, empties: bool = True) -> Iterator["_Follow"]:

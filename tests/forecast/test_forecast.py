@@ -175,3 +175,11 @@ LARGE = ("MetaMathQA/experiments/lora/llama-3.2-3B-rank64-qlora", "CNNDM/experim
 def test_large_models(folder):
     made = forecast(read_experiment(CONTENT / folder), asked=Asked(advise=False))
     assert made.needed > made.parts.base_weights + made.parts.trained_weights + made.parts.optimizer_state
+
+
+def test_evaluation_has_no_gradients_and_training_has_those_of_the_batches_before():
+    folder = CONTENT / "MetaMathQA/experiments/full-finetuning/embedded-llama"
+    at_once = forecast(read_experiment(folder, {"batch_size": 8, "gradient_accumulation_steps": 1}))
+    in_parts = forecast(read_experiment(folder, {"batch_size": 8, "gradient_accumulation_steps": 4}))
+    assert in_parts.evaluation.allocated == at_once.evaluation.allocated
+    assert in_parts.training.allocated >= at_once.training.allocated + in_parts.gradients // 2
