@@ -18,6 +18,7 @@ from harness.workloads import find_workload
 def new_result(plan: Plan, task: Task, device: torch.device, hardware: dict[str, Any]) -> schema.Result:
     """A result that says all that is known before anything is loaded."""
     experiment, params = plan.experiment, plan.experiment.params
+    metric = task.metric_of(params.data_source)
     datasets = task.datasets.values() if params.data_source == "hub" and not plan.profile else ()
     return schema.Result(
         method=experiment.method,
@@ -42,8 +43,8 @@ def new_result(plan: Plan, task: Task, device: torch.device, hardware: dict[str,
             name=experiment.task,
             subset=plan.subset,
             data_source=params.data_source,
-            metric=task.metric.name,
-            higher_is_better=task.metric.higher_is_better,
+            metric=metric.name,
+            higher_is_better=metric.higher_is_better,
             work_unit=find_workload(task.workload, task.where).unit,
         ),
         hardware=hardware,
@@ -53,13 +54,14 @@ def new_result(plan: Plan, task: Task, device: torch.device, hardware: dict[str,
 
 def _provenance(plan: Plan, experiment: Experiment) -> schema.Provenance:
     params, git = experiment.params, provenance.git_state(ROOT)
-    embedded = EMBEDDED / params.model_id.removeprefix("embedded/") / "model.safetensors"
-    weights = embedded if params.is_embedded_model and not plan.profile else None
+    folder = EMBEDDED / params.model_id.removeprefix("embedded/")
+    shipped = params.is_embedded_model and not plan.profile
+    weights = next(folder.glob("*.safetensors"), None) if shipped else None
     return schema.Provenance(
         command=plan.command,
         harness_commit=git["commit"],
         harness_dirty=git["dirty"],
         untracked_files=git["untracked_files"],
         config_fingerprint=plan.config_fingerprint,
-        base_model_fingerprint=provenance.file_fingerprint(weights) if weights and weights.is_file() else None,
+        base_model_fingerprint=provenance.file_fingerprint(weights) if weights else None,
     )
