@@ -54,7 +54,7 @@ def config_of(params: TrainingParams, origin: Origin) -> DenoiserConfig:
         config = architecture(params.model_id, origin("model_id"))
     else:
         name, pinned = models.location(params, origin)
-        config = DenoiserConfig(**ModelMixin.load_config(name, subfolder=SUBFOLDER, **pinned))
+        config = DenoiserConfig(**Flux2Transformer2DModel.load_config(name, subfolder=SUBFOLDER, **pinned))
     return check_kind(config, params, origin)
 
 
@@ -76,7 +76,7 @@ def load_denoiser(config: DenoiserConfig, params: TrainingParams, device: torch.
     where = pinned if params.is_embedded_model else pinned | {"subfolder": SUBFOLDER}
     with notice_out_of_memory(device):
         model = CLASSES[config.model_type].from_pretrained(
-            name, torch_dtype=models.DTYPES[params.dtype], use_safetensors=True, **where
+            name, dtype=models.DTYPES[params.dtype], use_safetensors=True, **where
         )
         return _prepared(_described(model), params, device)
 

@@ -19,6 +19,7 @@ from harness.images.class_table import ClassTable
 from harness.images.denoisers import Denoisers
 from harness.images.denoising import Denoising, file_of
 from harness.images.flow import Noisy, flow_loss, make_noisy
+from harness.images.flux2 import Flux2
 from harness.initialization import StartingData
 from harness.measure.inference import measure_forward
 from harness.overlay import Origin
@@ -27,7 +28,7 @@ from harness.result.schema import Inference, TokenLoss
 from harness.task import Judgement, Row, Source, Splits, Task
 from harness.workloads import Answers, HeldOut, Workload
 
-KINDS: dict[str, type[Denoising]] = {"DiTTransformer2DModel": ClassTable}
+KINDS: dict[str, type[Denoising]] = {"DiTTransformer2DModel": ClassTable, "Flux2Transformer2DModel": Flux2}
 
 
 @dataclass(frozen=True)
