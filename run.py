@@ -281,7 +281,7 @@ def measure(
     lost = None if held_out is None else held_out_loss(record, held_out, model)
     if lost is not None:
         result.forgetting.loss, result.forgetting.forgetting = lost.loss, lost.loss - result.forgetting.base_loss
-        result.train_info.metrics[-1].forgetting = result.forgetting.forgetting
+        setattr(result.train_info.metrics[-1], held_out.name, result.forgetting.forgetting)
     with null_without_memory("inference"), record.memory.phase("inference"), autocast(params, device):
         result.inference = workload.measure_inference(model, rows, device)
     flops = rate = None

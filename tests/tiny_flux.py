@@ -19,14 +19,14 @@ TEMPLATE = (
     "{% for message in messages %}<|user|>{{ message.content }}{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% if enable_thinking %}hm{% endif %}{% endif %}"
 )
-SHAPE = {"num_attention_heads": 2, "attention_head_dim": 16, "num_layers": 1, "num_single_layers": 2}
+SHAPE = {"num_attention_heads": 2, "attention_head_dim": 32, "num_layers": 1, "num_single_layers": 2}
 
 
 def parts() -> dict[str, torch.nn.Module]:
     """The pipeline's models by their subfolders, with random weights."""
     torch.manual_seed(0)
     transformer = Flux2Transformer2DModel(
-        in_channels=16, joint_attention_dim=48, guidance_embeds=False, axes_dims_rope=(4, 4, 4, 4), **SHAPE
+        in_channels=16, joint_attention_dim=48, guidance_embeds=False, axes_dims_rope=(8, 8, 8, 8), **SHAPE
     )
     vae = AutoencoderKLFlux2(block_out_channels=(8, 8, 8, 8), up_block_types=("UpDecoderBlock2D",) * 4,
                              latent_channels=4, layers_per_block=1, norm_num_groups=4)  # fmt: skip

@@ -57,6 +57,7 @@ class Metrics(_Section):
     elapsed_time: float | None = Field(None, alias="elapsed time")
     train_total_tokens: int | None = Field(None, alias="train total tokens")
     forgetting: float | None = Field(None, description="see the section of that name")
+    drift: float | None = Field(None, description="in forgetting's place where pictures are generated")
 
 
 class TrainInfo(_Section):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import nn
@@ -46,12 +46,13 @@ class Answers:
 class HeldOut:
     """Something the base model can do before training and may forget: where it comes from, and the loss on it.
 
-    unit: of the loss, for people.
+    unit: of the loss, for people. name: what a rise is called in the log's last line.
     """
 
     source: str
     loss: Callable[[nn.Module], TokenLoss]
     unit: str = "nats per token"
+    name: Literal["forgetting", "drift"] = "forgetting"
 
 
 class Workload(ABC):

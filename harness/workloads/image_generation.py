@@ -171,7 +171,7 @@ class Generation(Workload):
         return 1
 
     def held_out(self) -> HeldOut:
-        return HeldOut(self.denoising.unrelated, self._drift, self.denoising.unit)
+        return HeldOut(self.denoising.unrelated, self._drift, self.denoising.unit, "drift")
 
     @torch.inference_mode()
     def _drift(self, model: nn.Module) -> TokenLoss:
