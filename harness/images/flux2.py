@@ -18,7 +18,7 @@ from tqdm import tqdm
 from transformers import AutoTokenizer, Qwen3ForCausalLM
 
 from harness.architecture import DenoiserConfig
-from harness.errors import UserError
+from harness.errors import UserError, one_line
 from harness.images.denoising import Denoising, file_of, generator_of, picture_of
 from harness.images.similarity import similarities
 from harness.params import TrainingParams
@@ -63,11 +63,11 @@ class Flux2(Denoising):
     def read_ahead(self, task: Task, splits: Splits, base: nn.Module) -> None:
         """Reads all prompts; the base model makes room on the device meanwhile."""
         rows = [*splits.train, *splits.valid, *splits.test]
+        for row in rows:
+            picture_of(row, "RGB")  # a file that is no picture is told before anything is computed
         self._device, self._unrelated = base.device, task.unrelated
         base.to("cpu")
-        tokenizer = AutoTokenizer.from_pretrained(
-            self._name, subfolder="tokenizer", trust_remote_code=False, **self._pinned
-        )
+        tokenizer = self._tokenizer()
         reader = Qwen3ForCausalLM.from_pretrained(
             self._name, subfolder="text_encoder", dtype=self.dtype, use_safetensors=True, **self._pinned
         ).to(self._device)
@@ -80,6 +80,15 @@ class Flux2(Denoising):
             self._read[prompt] = found[0].to("cpu", copy=True)
         del reader
         base.to(self._device)
+
+    def _tokenizer(self) -> Any:
+        try:
+            return AutoTokenizer.from_pretrained(
+                self._name, subfolder="tokenizer", trust_remote_code=False, **self._pinned
+            )
+        except ValueError as error:  # how transformers says that files are missing
+            raise UserError(f"model {self._name}: its tokenizer cannot be loaded ({one_line(error)[:100]}); "
+                            "use a revision that has one") from None  # fmt: skip
 
     def sample_of(self, row: Row) -> torch.Tensor:
         if self.hollow:
