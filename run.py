@@ -115,7 +115,7 @@ def learn_of_base(
             write_atomically(cache, json.dumps(known))
         known = json.loads(cache.read_text())
         quality.base_score, quality.base_invalid_rate = known["score"], known["invalid_rate"]
-        log.info("untouched base model: %s %.1f %%", task.metric.name, 100 * known["score"])
+        log.info("untouched base model: %s %.1f %%", record.result.task.metric, 100 * known["score"])
     lost = None if held_out is None else held_out_loss(record, held_out, base)
     if lost is not None:
         result.forgetting = schema.Forgetting(
@@ -145,6 +145,7 @@ def evaluate(
         answers = workload.answer(model, rows, description)
         synchronize(record.device)
         seconds = time.perf_counter() - started
+        answers = workload.judged(task, record.params.data_source, rows, answers)
     return workload.score(task, rows, answers), answers, seconds
 
 
@@ -245,10 +246,10 @@ def validate(record: Record, mode: Mode, task: Task, workload: Workload, model: 
         return
     scores, _, line.eval_time = evaluate(record, task, workload, model, rows[: record.params.valid_samples], "valid")
     line.valid_score = record.result.quality.valid_score = scores.mean
-    line.valid_accuracy = scores.mean if task.metric.name == "accuracy" else None
+    line.valid_accuracy = scores.mean if record.result.task.metric == "accuracy" else None
     line.elapsed_time, info.train_time = record.elapsed, record.training.train_time
-    log.info("step %d: train loss %.3f, valid %s %.1f %%, %.0f %s/s", line.step, line.train_loss, task.metric.name,
-             100 * scores.mean, line.tokens_per_second or 0, workload.unit)  # fmt: skip
+    log.info("step %d: train loss %.3f, valid %s %.1f %%, %.0f %s/s", line.step, line.train_loss,
+             record.result.task.metric, 100 * scores.mean, line.tokens_per_second or 0, workload.unit)  # fmt: skip
 
 
 def save(record: Record, mode: Mode, model: nn.Module, head: str | None) -> None:
@@ -268,7 +269,7 @@ def test(record: Record, task: Task, workload: Workload, model: nn.Module, rows:
     """Scores the test split, once."""
     scores, answers, seconds = evaluate(record, task, workload, model, rows, "test")
     references = [row.reference for row in rows]
-    record.result.quality.further_scores = further_scores(task, answers.texts, references)
+    record.result.quality.further_scores = further_scores(task, answers.texts, references) | answers.further
     record.note_test(rows, answers, scores, seconds)
 
 
@@ -280,7 +281,7 @@ def measure(
     lost = None if held_out is None else held_out_loss(record, held_out, model)
     if lost is not None:
         result.forgetting.loss, result.forgetting.forgetting = lost.loss, lost.loss - result.forgetting.base_loss
-        result.train_info.metrics[-1].forgetting = result.forgetting.forgetting
+        setattr(result.train_info.metrics[-1], held_out.name, result.forgetting.forgetting)
     with null_without_memory("inference"), record.memory.phase("inference"), autocast(params, device):
         result.inference = workload.measure_inference(model, rows, device)
     flops = rate = None

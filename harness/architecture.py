@@ -1,7 +1,9 @@
 """Base models as architectures alone: shapes and names, from small config files, without weights or network."""
 
 import json
+import math
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
@@ -13,7 +15,44 @@ ARCHITECTURES = ROOT / "harness" / "architectures"
 EMBEDDED = ROOT / "harness" / "embedded"
 
 
-def architecture(model_id: str, where: str) -> PretrainedConfig:
+class DenoiserConfig:
+    """What the config.json of one of diffusers' models says, its sizes under the names that transformers has for them.
+
+    values: the file's content; model_type: the class of diffusers. Needs no diffusers, whose import takes seconds.
+    """
+
+    is_encoder_decoder = False
+
+    def __init__(self, **values: Any) -> None:
+        self.values, self.model_type = values, values["_class_name"]
+        self.num_attention_heads, self.head_dim = values["num_attention_heads"], values["attention_head_dim"]
+        self.hidden_size = self.num_attention_heads * self.head_dim
+        self.intermediate_size = math.floor(self.hidden_size * values.get("mlp_ratio", 4))
+
+    @property
+    def num_hidden_layers(self) -> int:
+        """Blocks of each kind, of which a model may have two."""
+        return self.values["num_layers"]
+
+    @num_hidden_layers.setter
+    def num_hidden_layers(self, count: int) -> None:
+        self.values |= {name: count for name in ("num_layers", "num_single_layers") if name in self.values}
+
+    @property
+    def spelled(self) -> dict[str, str]:
+        """The names of this model's modules for those that other ones have in their place."""
+        return SPELLED.get(self.model_type, {})
+
+
+SPELLED = {
+    "DiTTransformer2DModel": {
+        "add_q_proj": "to_q", "add_k_proj": "to_k", "add_v_proj": "to_v", "to_add_out": "to_out.0",
+        "linear_in": "net.0.proj", "to_qkv_mlp_proj": "net.0.proj", "linear_out": "net.2",
+    }
+}  # fmt: skip
+
+
+def architecture(model_id: str, where: str) -> PretrainedConfig | DenoiserConfig:
     """The config of a base model as it ships with the project.
 
     Raises:
@@ -27,7 +66,8 @@ def architecture(model_id: str, where: str) -> PretrainedConfig:
             f"neither be rehearsed nor profiled; add its config.json as {path.name} to harness/architectures "
             f"(there: {known})"
         )
-    return AutoConfig.for_model(**json.loads(path.read_text()))
+    values = json.loads(path.read_text())
+    return DenoiserConfig(**values) if "_class_name" in values else AutoConfig.for_model(**values)
 
 
 def has_architecture(model_id: str) -> bool:

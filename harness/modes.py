@@ -60,6 +60,7 @@ def load_real(record: Record, task: Task, workload: type[Workload]) -> tuple[Spl
         with hub_errors(params.model_id, params.model_revision, "model"):
             labels = task.labels(params.data_source)
             loaded, base = workload.load(params, record.device, record.plan.experiment.origin, labels)
+            loaded.read_ahead(task, splits, base)
     return splits, loaded, base
 
 

@@ -20,6 +20,7 @@ from harness.workloads import find_workload
 def new_result(plan: Plan, task: Task, device: torch.device, hardware: dict[str, Any]) -> schema.Result:
     """A result that says all that is known before anything is loaded."""
     experiment, params = plan.experiment, plan.experiment.params
+    metric = task.metric_of(params.data_source)
     datasets = task.datasets.values() if params.data_source == "hub" and not plan.profile else ()
     return schema.Result(
         method=experiment.method,
@@ -44,8 +45,8 @@ def new_result(plan: Plan, task: Task, device: torch.device, hardware: dict[str,
             name=experiment.task,
             subset=plan.subset,
             data_source=params.data_source,
-            metric=task.metric.name,
-            higher_is_better=task.metric.higher_is_better,
+            metric=metric.name,
+            higher_is_better=metric.higher_is_better,
             work_unit=find_workload(task.workload, task.where).unit,
         ),
         hardware=hardware,
@@ -68,7 +69,7 @@ def _provenance(plan: Plan, experiment: Experiment) -> schema.Provenance:
 def _weights_fingerprint(params: TrainingParams) -> str | None:
     """Of a base model that has no commit to pin it."""
     if params.is_embedded_model:
-        weights = EMBEDDED / params.model_id.removeprefix("embedded/") / "model.safetensors"
-        return provenance.file_fingerprint(weights) if weights.is_file() else None
+        weights = next((EMBEDDED / params.model_id.removeprefix("embedded/")).glob("*.safetensors"), None)
+        return provenance.file_fingerprint(weights) if weights else None
     packaged = PACKAGED.get(params.model_id)
     return packaged.sha256 if packaged else None

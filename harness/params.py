@@ -18,7 +18,7 @@ from pydantic import (
 # How a run is made, not what: no part of a configuration's fingerprint.
 HOW = {"seed", "checkpoint_minutes"}
 # A parameter that came later is left out while it has its default, so that fingerprints of older results still match.
-LATER = {"checkpoint_minutes", "initialization", "train_only"}
+LATER = {"checkpoint_minutes", "initialization", "sampling", "train_only"}
 # And one that went stays in the fingerprint as it was in every result: tuning.json took its place.
 GONE = {"untuned": False}
 
@@ -34,6 +34,14 @@ class GenerationKwargs(_Strict):
     min_new_tokens: NonNegativeInt = Field(0, description="shortest answer, in tokens")
     repetition_penalty: PositiveFloat = Field(1.0, description="1.0 for none")
     no_repeat_ngram_size: NonNegativeInt = Field(0, description="0 for none")
+
+
+class Sampling(_Strict):
+    """How a diffusion model's pictures come about; the noise that they begin with never depends on the run's seed."""
+
+    steps: PositiveInt = Field(description="denoising steps of a picture")
+    guidance: float = Field(1.0, ge=1, description="weight of the prompt against none; 1 for no guidance")
+    side: PositiveInt = Field(description="pixels a side of a picture, in training too")
 
 
 class Initialization(_Strict):
@@ -102,6 +110,9 @@ class TrainingParams(_Strict):
     loss_on: Literal["target", "all"] = Field("target", description="tokens the loss counts: target, or prompt too")
     generation_kwargs: GenerationKwargs | None = Field(
         None, description="greedy decoding in evaluation; text only, which needs it"
+    )
+    sampling: Sampling | None = Field(
+        None, description="denoising in evaluation; image generation only, which needs it"
     )
     initialization: Initialization | None = Field(
         None, description="data that the adapter's beginning is made from: rows, or text"

@@ -6,6 +6,7 @@ import logging
 import signal
 import time
 import traceback
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -34,6 +35,7 @@ from harness.workloads import Answers
 
 log = logging.getLogger("run")
 SHOWN = 10  # test rows that a result quotes
+PICTURES = "samples"  # folder of generated ones
 STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
@@ -118,10 +120,12 @@ class Record:
                 reference=row.reference,
                 prediction=text,
                 score=value,
-                thumbnail=None if row.image is None else thumbnail(row.image),
+                thumbnail=None if shown is None else thumbnail(shown),
+                picture=None if answers.pictures is None else f"{PICTURES}/{number}.png",
             )
-            for row, text, value in list(zip(rows, answers.texts, scores.values, strict=True))[:SHOWN]
+            for number, row, text, value, shown in self._shown(rows, answers, scores)
         ]
+        self._keep(answers.pictures or ())
         write_predictions(self.folder / "predictions.jsonl", rows, answers.texts, scores.values)
         speed.test_tokens_per_second = answers.work / seconds
         speed.eval_time = seconds + sum(line.eval_time for line in info.metrics)
@@ -137,6 +141,29 @@ class Record:
                 elapsed_time=self.elapsed,
             )
         )
+
+    def _shown(self, rows: Sequence[Row], answers: Answers, scores: Scores) -> list[tuple]:
+        """What a result quotes: numbers, rows, texts, scores and pictures.
+
+        The first rows; of generated pictures the first of each reference, then the second ones.
+        """
+        made = answers.pictures
+        items = list(
+            zip(range(len(rows)), rows, answers.texts, scores.values, made or [row.image for row in rows], strict=True)
+        )
+        if made is None:
+            return items[:SHOWN]
+        seen: Counter[str] = Counter()
+        turns = [seen.update([row.reference]) or seen[row.reference] for row in rows]
+        first = sorted(items, key=lambda item: turns[item[0]])[:SHOWN]
+        return sorted(first, key=lambda item: item[1].reference)
+
+    def _keep(self, pictures: Sequence[bytes]) -> None:
+        """Writes generated pictures beside the run's other files."""
+        if pictures:
+            (self.folder / PICTURES).mkdir()
+        for number, content in enumerate(pictures):
+            (self.folder / PICTURES / f"{number}.png").write_bytes(content)
 
 
 def new_record(plan: Plan, task: Task, device: torch.device, hardware: dict, overwrite: bool = False) -> Record:

@@ -7,8 +7,6 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from transformers import AutoConfig
-
 from harness.adapter import parameter_counts, train_names, wrap
 from harness.adapter_config import Adapter, sizes_of_method
 from harness.adapter_sizes import STEPS, adapt_field
@@ -108,9 +106,10 @@ def rehearsal_of(experiment: Experiment, workload: type[Workload]) -> tuple[Expe
 def _embedded_twin(real: Any, workload: type[Workload]) -> tuple[str, Any]:
     kind = workload.auto_class(real)
     for path in sorted(EMBEDDED.glob("*/config.json")):
-        tiny = AutoConfig.from_pretrained(path.parent)
+        name = f"embedded/{path.parent.name}"
+        tiny = architecture(name, name)
         if workload.auto_class(tiny) is kind and type(tiny) in kind._model_mapping:
-            return f"embedded/{path.parent.name}", tiny
+            return name, tiny
     raise UserError(f"--rehearse: no model for {kind.__name__} is embedded yet; this experiment cannot be rehearsed")
 
 
@@ -125,13 +124,21 @@ def adapt(values: dict[str, Any], real: Any, tiny: Any) -> tuple[dict[str, Any],
     Returns:
         the new content, and a line for each change.
     """
-    kept = {key: value for key, value in values.items() if key not in READ_FROM_MODEL}
+    kept = {key: _spelled(key, value, tiny) for key, value in values.items() if key not in READ_FROM_MODEL}
     method = values.get("peft_type")
     defaults = sizes_of_method(method)  # a size that the file leaves to PEFT may not fit either
     adapted = {key: adapt_field(key, value, real, tiny, method) for key, value in (defaults | kept).items()}
     adapted = {key: value for key, value in adapted.items() if key in kept or value != defaults[key]}
-    lines = [f"{key}: {kept.get(key, defaults.get(key))!r} -> {value!r}" for key, value in adapted.items()
-             if value != kept.get(key, defaults.get(key))]  # fmt: skip
+    lines = [f"{key}: {values.get(key, defaults.get(key))!r} -> {value!r}" for key, value in adapted.items()
+             if value != values.get(key, defaults.get(key))]  # fmt: skip
     left_out = [f"{key}: {values[key]!r} -> left to PEFT, which reads it from the model"
                 for key in READ_FROM_MODEL if values.get(key) is not None]  # fmt: skip
     return adapted, lines + left_out
+
+
+def _spelled(key: str, value: Any, tiny: Any) -> Any:
+    """Lists of modules as the tiny model spells them, each once; names that it has no other for stay."""
+    if key not in ("target_modules", "exclude_modules", "modules_to_save") or not isinstance(value, list):
+        return value
+    spelled = getattr(tiny, "spelled", {})
+    return list(dict.fromkeys(spelled.get(name, name) for name in value))

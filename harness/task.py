@@ -6,7 +6,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Literal
@@ -80,6 +80,14 @@ class Metric:
 
 
 @dataclass(frozen=True)
+class Judgement:
+    """Of generated pictures: a text on each, in order, that `score` reads, and figures of them all by name."""
+
+    texts: list[str]
+    further: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class HubDataset:
     """A pinned dataset of the hub: repository, configuration and commit."""
 
@@ -113,13 +121,13 @@ CHECKED = ConfigDict(strict=True, allow_inf_nan=False, revalidate_instances="alw
 class Task:
     """What data.py defines, with the default of every name that it leaves out.
 
-    data.py spells constants in capitals: METRIC, DATASETS, SUBSETS, TOKEN_LENGTHS, WORKLOAD, CLASSES. It must define
-    METRIC, DATASETS, load_splits and score.
+    data.py spells constants in capitals: METRIC, DATASETS, SUBSETS, TOKEN_LENGTHS, WORKLOAD, CLASSES, UNRELATED. It
+    must define METRIC, DATASETS, load_splits and score.
     """
 
     name: str
     path: Path  # of data.py
-    metric: Metric
+    metric: Metric | dict[Source, Metric]  # by source where pictures that code makes are judged otherwise
     datasets: dict[str, HubDataset]  # everything loaded from the hub, by a short name
     # (source, subset): all three splits as text, from the hub, or "embedded", made by code without network; the subset
     # is None for a task that has none
@@ -134,6 +142,14 @@ class Task:
     workload: Text = "text"  # a module of harness/workloads
     # by source, where answers are names of classes: all of them, in the order of a new head's outputs
     classes: dict[Source, tuple[Text, ...]] = Field(default_factory=dict)
+
+    # (source, pictures, rows): what generated pictures, contents of files, are as answers to the rows
+    judge: Callable[[Source, list[bytes], list[Row]], Judgement] | None = None
+    unrelated: tuple[Text, ...] = ()  # prompts that the task has nothing to do with, whose pictures should stay
+
+    def metric_of(self, source: Source) -> Metric:
+        """What scores on a source's rows are."""
+        return self.metric[source] if isinstance(self.metric, dict) else self.metric
 
     def labels(self, source: str) -> tuple[str, ...]:
         """The classes of a source, in the order of a new head's outputs; none where answers are text."""
@@ -152,16 +168,19 @@ class Task:
 
 # What data.py calls each field of Task, with what messages say of it.
 NAMES = {
-    "METRIC": 'harness.task.Metric("accuracy"), for example',
+    "METRIC": 'harness.task.Metric("accuracy"), for example, or one for each source, "hub" and "embedded"',
     "DATASETS": "a dictionary of harness.task.HubDataset by short names, each pinned to a commit; {} for none",
     "SUBSETS": 'a tuple of different names without "--", such as ("easy", "hard")',
     "TOKEN_LENGTHS": "a dictionary of harness.task.TokenLengths by subset, {None: …} for a task without any",
     "WORKLOAD": 'the name of a kind of task, such as "text"',
     "CLASSES": 'a dictionary of tuples of class names by source, "hub" and "embedded"',
+    "UNRELATED": "a tuple of prompts",
     "load_splits": "a function of (source, subset)",
     "score": "a function of (prediction, reference)",
     "summarize": "a function of (predictions, references)",
+    "judge": "a function of (source, pictures, rows)",
 }
+TAKES = {"load_splits": 2, "score": 2, "summarize": 2, "judge": 3}  # arguments
 
 
 def load_task(task_folder: Path) -> Task:
@@ -182,9 +201,9 @@ def _load(path: Path) -> Task:
         task = Task(name=path.parent.name, path=path, **given)
     except ValidationError as error:
         raise UserError(_explain(error.errors()[0], where)) from None
-    for name in ("load_splits", "score", "summarize"):
+    for name, count in TAKES.items():
         function, expected = getattr(task, name), NAMES[name]
-        if function is not None and not _takes_two(function):
+        if function is not None and not _takes(function, count):
             raise UserError(f"{where}: {name}: expected {expected}")
     if len(set(task.subsets)) < len(task.subsets):
         raise UserError(f"{where}: SUBSETS: expected {NAMES['SUBSETS']}, got {brief(task.subsets)}")
@@ -220,9 +239,9 @@ def _explain(problem: dict[str, Any], where: str) -> str:
     return f"{where}: {name}: expected {NAMES[name]}; {name}{inner} {reason}, got {brief(problem['input'])}"
 
 
-def _takes_two(function: Callable) -> bool:
+def _takes(function: Callable, count: int) -> bool:
     try:
-        inspect.signature(function).bind(None, None)
+        inspect.signature(function).bind(*[None] * count)
     except (TypeError, ValueError):  # another number of arguments; built in, without any that are known
         return False
     return True
@@ -278,10 +297,10 @@ def _check_rows(rows: Any, where: str) -> None:
             raise UserError(
                 f"{where}: expected the bytes of a picture's file as image, got {type(row.image).__name__}"
             )
-        for field, value in row.written().items():
+        for name, value in row.written().items():
             if not isinstance(value, str):
                 kind = type(value).__name__
-                raise UserError(f"{where}: expected text in every field of a Row; {field} is {kind}, {brief(value)}")
+                raise UserError(f"{where}: expected text in every field of a Row; {name} is {kind}, {brief(value)}")
         if not row.prompt.strip():
             raise UserError(f"{where}: a row has an empty prompt (target {brief(row.target)}); leave it out")
 

@@ -132,6 +132,11 @@ def logits_of(model: nn.Module, inputs: dict[str, torch.Tensor], experiment: Exp
     """Of a batch, in evaluation mode, the added tokens of a method left out."""
     model.eval()
     given = {name: tensor for name, tensor in inputs.items() if name != "labels"}
+    if "velocity" in inputs:  # what is predicted where a picture is half noise
+        given["hidden_states"], given["class_labels"] = given.pop("sample"), given.pop("condition")
+        del given["velocity"]
+        with torch.no_grad(), autocast(experiment.params, CPU):
+            return model(**given, return_dict=False)[0].float()
     if "pixel_values" in inputs:
         with torch.no_grad(), autocast(experiment.params, CPU):
             return model(**given).logits.float()
@@ -272,7 +277,7 @@ def saved_is_loaded(model: nn.Module, experiment: Experiment, batch, expected: t
             loaded = fresh_base(experiment)[1]
             assert not loaded.load_state_dict(load_file(files[0]), strict=False).unexpected_keys
         else:
-            loaded = type(model).from_pretrained(saved)
+            loaded = type(model).from_pretrained(saved).eval()
     torch.testing.assert_close(
         logits_of(loaded, batch.inputs, experiment), expected, **TOLERANCE, msg="loaded is saved"
     )

@@ -21,7 +21,7 @@ def method_of(folder):
 
 
 def kind_of(folder):
-    family = next(word for word in ("llama", "t5", "vit") if word in folder.name)
+    family = next(word for word in ("llama", "t5", "vit", "dit", "flux") if word in folder.name)
     return "embedded" if folder.name.startswith("embedded-") else "real", family
 
 
@@ -35,6 +35,8 @@ def first_of_each():
     for folder in EXPERIMENTS:
         if folder.name.startswith("embedded-vit") and folder.parent.name in ("lora", "full-finetuning", *SELECTIONS):
             methods.setdefault(f"{method_of(folder)} of pictures", folder)
+        if folder.name.startswith("embedded-dit") and folder.parent.name in ("lora", "full-finetuning", "bitfit"):
+            methods.setdefault(f"{method_of(folder)} that generates", folder)
     return list(methods.values()), [folders[0] for folders in kinds.values()]
 
 

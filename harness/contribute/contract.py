@@ -23,7 +23,7 @@ def review_task(folder: Path) -> Review:
     with review.collecting(folder / "data.py"):
         task = load_task(folder)
         find_workload(task.workload, task.where)
-        review.facts |= {"metric": task.metric.name, "subsets": list(task.subsets), "rows": {}}
+        review.facts |= {"metric": task.metric_of("embedded").name, "subsets": list(task.subsets), "rows": {}}
         for subset in task.subsets or (None,):
             with review.collecting(folder / "data.py"):
                 review.concerns += _subset(task, subset, review)
@@ -53,14 +53,15 @@ def _subset(task: Task, subset: str | None, review: Review) -> Iterator[Concern]
 
 
 def _scores(task: Task, rows: list[Row]) -> Iterator[Concern]:
-    sign = 1 if task.metric.higher_is_better else -1
+    higher = task.metric_of("embedded").higher_is_better
+    sign = 1 if higher else -1
     garbage = {text: score_predictions(task, rows, [text] * len(rows)).mean for text in GARBAGE}
     best = max(garbage, key=lambda text: sign * garbage[text])
     targets = score_predictions(task, rows, [row.target for row in rows]).mean
     if sign * (targets - garbage[best]) <= 0:
         yield error(f"{task.where}: score: the rows' own targets score {targets:.3g}, and the answer {brief(best)} "
                     f"scores {garbage[best]:.3g}; a target has to score better")  # fmt: skip
-    elif task.metric.higher_is_better and targets < LEAST_SCORE:
+    elif higher and targets < LEAST_SCORE:
         yield warning(
             f"{task.where}: score: the rows' own targets score {targets:.3g} only; compare target and reference"
         )

@@ -46,7 +46,8 @@ def _measured(experiment: Experiment, task: Task) -> str:
     length = f"{params.max_steps:,} steps" if params.max_steps else f"{params.num_epochs:g} epochs"
     parts = f" ({', '.join(task.subsets)}, a run each)" if task.subsets else ""
     data = ", embedded data" if params.data_source == "embedded" else ""
-    return f"{task.metric.name} on {task.name}{parts} after {length} of {samples} samples, {params.model_id}{data}"
+    metric = task.metric_of(params.data_source).name
+    return f"{metric} on {task.name}{parts} after {length} of {samples} samples, {params.model_id}{data}"
 
 
 def _note_costs(review: Review, experiment: Experiment, adapter: Adapter | None, task: Task) -> None:

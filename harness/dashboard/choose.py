@@ -19,12 +19,10 @@ from harness.dashboard.foreseen import NEAR, foreseen, reasons
 from harness.dashboard.needs import HEADROOM, NEEDS, Needs, Row, Runs, ended, needs_of, usable
 from harness.dashboard.order import KEYS, Candidate, figure, in_order, missing
 from harness.dashboard.rules import Rule, Situation, room, rules_for
-from harness.dashboard.view import FAMILIES, PRIORITIES, View
+from harness.dashboard.view import PRIORITIES, View
 from harness.result.comparable import FOREIGN
 from harness.result.tuning import unequal_budgets
 from harness.result.units import human_bytes
-
-OUT_OF_SCOPE = ("diffusion",)
 
 
 @dataclass
@@ -154,9 +152,7 @@ def _group_notes(found: Ranking, needs: Needs) -> list[str]:
 
 def _notes(rows: pandas.DataFrame, needs: Needs, answered: bool) -> list[str]:
     notes = []
-    if needs.family in OUT_OF_SCOPE and rows.empty:
-        notes.append(f"Nothing was measured here on any {FAMILIES[needs.family]}.")
-    elif rows.empty:
+    if rows.empty:
         what = ", ".join(filter(None, (getattr(needs, key) for key in _SELECTIONS))) or "anything"
         notes.append(f"Nothing was measured on {what}: what follows is no measurement.")
     elif not answered:

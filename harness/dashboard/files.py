@@ -85,7 +85,12 @@ class RunFile:
         return path.read_bytes(), PICTURES[path.suffix.lower()]
 
 
-def runs_of_row(row: pandas.Series) -> list[RunFile]:
+def is_thumbnail(value: Any) -> bool:
+    """Whether a result's text is a picture in itself, and nothing else that an address could be."""
+    return isinstance(value, str) and value.startswith("data:image/png;base64,")
+
+
+def runs_of_row(row: pandas.Series | dict[str, Any]) -> list[RunFile]:
     """The runs of a row of the experiments, in the order of their seeds."""
     return [_read(source, seed) for source, seed in row["runs"]]
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import pandas
 
 from harness.dashboard.data import column_of, labels, ordered
+from harness.dashboard.files import RunFile, is_thumbnail, runs_of_row
 from harness.dashboard.selection import Shown
 from harness.dashboard.view import View, query_of
 from harness.result.columns import COLUMNS, Column
@@ -12,11 +13,20 @@ from harness.result.ties import ONLY
 from harness.result.tuning import UNTUNED
 
 FIRST_ROWS = 100
+MOST_SHOWN, MOST_SHOTS = 60, 10  # experiments in the gallery, and pictures of each
 DEFAULT = (
     "score", "budget", "seeds", "gain", "forgetting", "drift", "trainable_params", "storage", "memory_train",
     "train_tokens_per_second", "overhead_unmerged",
 )  # fmt: skip
 ALWAYS = ("score", "seeds")  # of the usual ones; others are shown where some row has a figure
+
+
+class Shot(NamedTuple):
+    """A picture of the gallery: what it was to show, and its address, or the name of its file beside the result."""
+
+    prompt: str
+    address: str
+    name: str
 
 
 class Badge(NamedTuple):
@@ -49,8 +59,25 @@ def context(view: View, shown: Shown) -> dict[str, Any]:
     return {
         "columns": columns, "body": body, "hidden": len(rows) - len(visible), "limits": _limits(rows),
         "heads": [_head(column, view, rows) for column in columns], "summary": summary(rows, columns),
-        "ticked": ticked, "unseen": [key for key in view.compare if key not in set(visible["key"])],
+        "gallery": gallery(body), "ticked": ticked,
+        "unseen": [key for key in view.compare if key not in set(visible["key"])],
     }  # fmt: skip
+
+
+def gallery(body: list[dict[str, Any]]) -> list[tuple[dict[str, Any], list[Shot]]]:
+    """Each experiment that generates pictures, in the table's order, with those that its first seed's result has."""
+    found = []
+    for row in body:
+        runs = runs_of_row(row) if row["family"] == "diffusion" else []
+        shots = _shots(runs[0]) if runs else []
+        found += [(row, shots)] if shots else []
+    return found[:MOST_SHOWN]
+
+
+def _shots(run: RunFile) -> list[Shot]:
+    own = [one for one in run.rows("quality", "samples") if is_thumbnail(one.get("thumbnail"))]
+    shots = [Shot(str(one.get("prompt")), one["thumbnail"], "") for one in own]
+    return (shots or [Shot(text, "", name) for kind, name, text in run.pictures() if kind == "sample"])[:MOST_SHOTS]
 
 
 def _head(column: Column, view: View, rows: pandas.DataFrame) -> dict[str, Any]:

@@ -181,7 +181,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "Diffusion models",
-        "LoRA; they are out of this benchmark's scope, so nothing here was or will be measured on them",
+        "LoRA, the usual way to teach one a subject or a style",
         "PEFT's documentation, LoRA",
         "https://huggingface.co/docs/peft/package_reference/lora",
         "calls it very popular for diffusion models, because it is efficient and effective",

@@ -10,7 +10,8 @@ from typing import Any
 from harness.result.provenance import file_fingerprint
 
 FILE_NAME = "fingerprints.json"
-SHIPPED = ("model.safetensors", "tokenizer.json", "preprocessor_config.json")
+SHIPPED = ("model.safetensors", "diffusion_pytorch_model.safetensors", "tokenizer.json", "preprocessor_config.json",
+           "scheduler_config.json")  # fmt: skip
 """Files that are fingerprinted, of which a model has those that it needs."""
 
 
@@ -30,6 +31,12 @@ def digest_items(items: Iterable[Any]) -> str:
 def digest_files(folder: Path) -> dict[str, str]:
     """Return the fingerprint of each shipped file of a folder by its name."""
     return {name: file_fingerprint(folder / name) for name in SHIPPED if (folder / name).is_file()}
+
+
+def weights_of(folder: Path) -> Path:
+    """Return the one file of weights in a folder."""
+    (weights,) = folder.glob("*.safetensors")
+    return weights
 
 
 def write_fingerprints(folder: Path, data: dict, settings: dict, probe: dict) -> None:

@@ -3,6 +3,7 @@
     python -m harness.embedded.pretrain llama     # about 20 minutes on two CPU cores
     python -m harness.embedded.pretrain t5        # about 7 minutes on one
     python -m harness.embedded.pretrain vit       # about 6 minutes on one
+    python -m harness.embedded.pretrain dit       # about 4 minutes on one
 
 Depends on nothing but this repository; the number of steps never depends on the time, so that the same machine and
 library versions give the same weights. A run that was interrupted goes on from its last checkpoint when started again.
@@ -11,8 +12,8 @@ Nothing is shipped unless the probe passes.
 Each model has a folder: its weights, and a recipe.py that makes them. A recipe has
 
 - Settings, a dataclass of everything that decides the weights;
-- make_processor(settings), the tokenizer or image processor that is saved beside the model;
-- make_course(settings, processor), what loop.py trains, its model a transformers one with its generation_config;
+- make_processor(settings), the tokenizer, image processor or scheduler that is saved beside the model;
+- make_course(settings, processor), what loop.py trains, a model of transformers or diffusers;
 - probe(model, processor), a dataclass of what the model can do, and shortcoming(probe), "" where that is enough;
 - digest_data(settings), fingerprints of what the generators make.
 """
@@ -26,12 +27,13 @@ from types import ModuleType
 from typing import Any
 
 from harness.embedded import loop
-from harness.embedded.fingerprints import write_fingerprints
+from harness.embedded.dit import recipe as dit
+from harness.embedded.fingerprints import weights_of, write_fingerprints
 from harness.embedded.llama import recipe as llama
 from harness.embedded.t5 import recipe as t5
 from harness.embedded.vit import recipe as vit
 
-RECIPES: dict[str, ModuleType] = {"llama": llama, "t5": t5, "vit": vit}
+RECIPES: dict[str, ModuleType] = {"llama": llama, "t5": t5, "vit": vit, "dit": dit}
 FOLDER = Path(__file__).parent
 RUNS = FOLDER.parents[1] / "runs"
 
@@ -48,7 +50,7 @@ def make(recipe: ModuleType, settings: Any, output: Path, checkpoint: Path) -> b
         print(f"probe failed, nothing shipped: {shortcoming}", file=sys.stderr)
         return False
     model.half().save_pretrained(output)
-    (output / "model.safetensors").chmod(0o644)  # it comes readable by its owner only
+    weights_of(output).chmod(0o644)  # it comes readable by its owner only
     processor.save_pretrained(output)
     write_fingerprints(output, recipe.digest_data(settings), asdict(settings), asdict(measured))
     print(f"shipped to {output}")

@@ -87,8 +87,7 @@ class Shapes:
             self.workload, base = kind.build(params, META, experiment.origin, labels)
             if params.gradient_checkpointing:
                 # The backward pass leaves function modes behind; what it computes again is to be as it was.
-                again = {"use_reentrant": False, "context_fn": lambda: (nullcontext(), self._accelerator)}
-                base.activation_checkpointing_enable(activation_checkpointing_kwargs=again)
+                kind.recompute(base, context_fn=lambda: (nullcontext(), self._accelerator))
         try:
             with _refusals(), self.trace, META:
                 self.model = adapters.attach(base, adapter, params, kind.task_type(base.config))

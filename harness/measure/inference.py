@@ -1,15 +1,15 @@
 """How fast the model answers: the base alone, with its adapter, and with the adapter merged, side by side.
 
 Prompts and length of the answers are fixed, so that a model that says little is not called fast; a picture is answered
-in one forward pass. The variants take turns in one process: what else the machine does meets all of them, and the
-ratios hold where the speeds do not.
+in one forward pass, and made in several. The variants take turns in one process: what else the machine does meets all
+of them, and the ratios hold where the speeds do not.
 """
 
 import contextlib
 import logging
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -28,6 +28,7 @@ NEW_TOKENS = 33  # the first comes with the prefill, 32 are decoded
 ROUNDS = 5
 PASSES = 5  # over a batch of pictures, for one figure
 log = logging.getLogger("run")
+Forward = Callable[[nn.Module], torch.Tensor]
 Times = dict[str, list[tuple[float, float]]]  # by variant and round: seconds before the first answer, and of all
 
 
@@ -65,35 +66,39 @@ def measure_inference(model: nn.Module, prompts: Sequence[list[int]], device: to
 
 
 @torch.no_grad()
-def measure_forward(model: nn.Module, inputs: Mapping[str, torch.Tensor], device: torch.device) -> Inference:
-    """Speed of forward passes of the variants, and what the adapter costs; a row is one answer.
+def measure_forward(
+    model: nn.Module, forward: Forward, rows: int, device: torch.device, steps: int | None = None
+) -> Inference:
+    """Speed of forward passes of the variants, and what the adapter costs.
 
     Args:
         model: as trained; merging and unmerging leaves its weights as they were, up to rounding.
-        inputs: arguments of the model, a row for each answer, on the device.
+        forward: one pass of a model over a batch, on the device; returns what merging should not change.
+        rows: of the batch, an answer each.
         device: of the model.
+        steps: passes that an answer takes; None for one.
     """
-    rows = len(next(iter(inputs.values())))
 
     def seconds_of(variant: nn.Module) -> tuple[float, float]:
         synchronize(device)
         started = time.perf_counter()
         for _ in range(PASSES):
-            variant(**inputs)
+            forward(variant)
         synchronize(device)
         return 0.0, time.perf_counter() - started
 
-    seconds, difference = _in_turns(model, seconds_of, lambda variant: variant(**inputs).logits.float())
+    seconds, difference = _in_turns(model, seconds_of, lambda variant: forward(variant).float())
     rates = {
-        name: TokenRates(decode_tokens_per_second=rows * PASSES / _median(rounds)) for name, rounds in seconds.items()
+        name: TokenRates(decode_tokens_per_second=rows * PASSES / (steps or 1) / _median(rounds))
+        for name, rounds in seconds.items()
     }
-    return Inference(rows=rows, **rates, **_beside_base(seconds, difference))
+    return Inference(rows=rows, sampling_steps=steps, **rates, **_beside_base(seconds, difference))
 
 
 def _in_turns(
     model: nn.Module,
     seconds_of: Callable[[nn.Module], tuple[float, float]],
-    logits_of: Callable[[nn.Module], torch.Tensor],
+    logits_of: Forward,
 ) -> tuple[Times, float | None]:
     """Times of the variants in ROUNDS, and the largest difference that merging makes to a logit."""
     model.eval()
@@ -139,7 +144,7 @@ def _beside_base(seconds: Times, difference: float | None) -> dict[str, Any]:
     }
 
 
-def _merged_difference(model: nn.Module, logits_of: Callable[[nn.Module], torch.Tensor]) -> float | None:
+def _merged_difference(model: nn.Module, logits_of: Forward) -> float | None:
     """Largest difference between a logit before and after merging; None where the adapter is not to be merged."""
     if not may_merge(model):
         return None

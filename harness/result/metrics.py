@@ -5,7 +5,7 @@ Of a name that is not here nothing is guessed: its figures are shown as they sta
 
 SHARES = ("accuracy", "score", "exact_match", "f1", "rouge1", "rouge2", "rougeL", "rougeLsum")  # from 0 to 1
 HIGHER = (*SHARES, "dino_similarity", "clip_similarity", "clip_score", "bleu")
-LOWER = ("loss", "perplexity", "fid", "error", "wer", "cer", "lpips", "mse", "mae")
+LOWER = ("loss", "perplexity", "fid", "error", "wer", "cer", "lpips", "mse", "mae", "Fréchet distance")
 
 
 def direction(metric: str) -> bool | None:

@@ -10,6 +10,8 @@ from harness.experiment import CONTENT, ROOT
 from harness.result.provenance import slug
 from harness.result.units import plural
 
+ELSEWHERE = "published_as.json"  # in a task's folder: a list of names that other harnesses have for the task
+
 
 def hardware_of(own: str, accelerator: str, machine: str) -> str:
     """The slug that ours name; of a published result it is made of the accelerator's name, or the machine's."""
@@ -37,7 +39,7 @@ def processor_of(hardware: Any) -> str:
 
 
 def family_of(task_type: str, model: str) -> str:
-    """causal, encoder-decoder or vision, by PEFT's task_type or a model that the project knows, else empty."""
+    """causal, encoder-decoder, vision, diffusion: by PEFT's task_type or a model that the project has, else empty."""
     known = {"CAUSAL_LM": "causal", "SEQ_2_SEQ_LM": "encoder-decoder"}
     return known.get(task_type) or _families().get(model, "")
 
@@ -53,15 +55,22 @@ def _families() -> dict[str, str]:
 
 
 def _family(config: dict[str, Any]) -> str:
+    if "_class_name" in config:  # as diffusers writes it
+        return "diffusion"
     if "patch_size" in config:
         return "vision"
     return "encoder-decoder" if config.get("is_encoder_decoder") else "causal"
 
 
 @functools.cache
-def known_tasks() -> frozenset[str]:
-    """Names of the folders of method_comparison/."""
-    return frozenset(path.name for path in (ROOT / CONTENT).iterdir() if path.is_dir())
+def known_tasks() -> dict[str, str]:
+    """The folders of method_comparison/ by their names, and by those that other harnesses have for them."""
+    folders = [path for path in (ROOT / CONTENT).iterdir() if path.is_dir()]
+    elsewhere = {
+        name: path.name for path in folders if (path / ELSEWHERE).is_file()
+        for name in msgspec.json.decode((path / ELSEWHERE).read_bytes(), type=list[str])
+    }  # fmt: skip
+    return elsewhere | {path.name: path.name for path in folders}
 
 
 def task_of(folder: Path) -> str:
@@ -70,7 +79,7 @@ def task_of(folder: Path) -> str:
     folders = folder.resolve().parts
     for folder in reversed(folders):
         if folder in known_tasks():
-            return folder
+            return known_tasks()[folder]
     for above, folder in reversed(list(zip(folders, folders[1:], strict=False))):
         if folder == "results":
             return above

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("transformers", "datasets", "peft", "torch", "bitsandbytes", "accelerate", "evaluate",
+PACKAGES = ("transformers", "datasets", "peft", "torch", "diffusers", "bitsandbytes", "accelerate", "evaluate",
             "rouge_score", "nltk")  # fmt: skip
 # Written by runs themselves: their presence does not make the code that ran a different one.
 OUTPUTS = (":(exclude)results", ":(exclude)runs")

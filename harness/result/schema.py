@@ -57,6 +57,7 @@ class Metrics(_Section):
     elapsed_time: float | None = Field(None, alias="elapsed time")
     train_total_tokens: int | None = Field(None, alias="train total tokens")
     forgetting: float | None = Field(None, description="see the section of that name")
+    drift: float | None = Field(None, description="in forgetting's place where pictures are generated")
 
 
 class TrainInfo(_Section):
@@ -178,7 +179,9 @@ class TokenLoss(_Section):
 
 
 class Forgetting(_Section):
-    """Loss on what has nothing to do with the task: of next tokens, or the share of wrong answers of the own head."""
+    """Loss on what has nothing to do with the task: of next tokens, the share of wrong answers of the own head, or how
+    far generated pictures moved from those of the base, whose own are at 0.
+    """
 
     text: str = Field(description="where the text, or the pictures, come from")
     unit: str = Field("nats per token", description="of the losses")
@@ -217,6 +220,7 @@ class Inference(_Section):
     rows: int
     prompt_tokens: int | None = Field(None, description="null where work is not tokens")
     new_tokens: int | None = Field(None, description="null where work is not tokens")
+    sampling_steps: int | None = Field(None, description="forward passes that a picture takes to be made")
     rounds: int
     base: TokenRates
     unmerged: TokenRates = Field(description="with the adapter as trained; under full fine-tuning the trained model")
@@ -239,13 +243,14 @@ class Lengths(_Section):
 
 
 class SampleAnswer(_Section):
-    """One test row as the model answered it."""
+    """One test row as the model answered it; where it made a picture, `prediction` is what a judge says of that."""
 
     prompt: str
     reference: str
     prediction: str
     score: float
     thumbnail: str | None = Field(None, description="a picture's, as data:image/png;base64,…")
+    picture: str | None = Field(None, description="file of the generated picture in the run's folder")
 
 
 class Quality(_Section):

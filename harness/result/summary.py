@@ -4,6 +4,7 @@ from pathlib import Path
 
 from harness.experiment import display_path
 from harness.result import schema as results
+from harness.result.metrics import is_share
 from harness.result.units import human_bytes
 
 
@@ -13,16 +14,20 @@ def _overheads(inference: results.Inference, unit: str) -> str:
     return f"{inference.overhead_unmerged.median:.2f} times the base's time per {unit} as trained, {cost}"
 
 
+def _figure(metric: str, value: float) -> str:
+    return f"{100 * value:.1f} %" if is_share(metric, ours=True) else f"{value:.4g}"
+
+
 def _score(result: results.Result) -> list[str]:
     quality, metric = result.quality, result.task.metric
     if quality.test_score is not None:
-        base = "not measured" if quality.base_score is None else f"{100 * quality.base_score:.1f} %"
+        base = "not measured" if quality.base_score is None else _figure(metric, quality.base_score)
         return [
-            f"  score      {100 * quality.test_score:.1f} % {metric} on {result.task.test_rows} test rows "
+            f"  score      {_figure(metric, quality.test_score)} {metric} on {result.task.test_rows} test rows "
             f"(untouched base {base}, invalid outputs {100 * quality.invalid_rate:.1f} %)"
         ]
     if quality.valid_score is not None:
-        return [f"  score      {100 * quality.valid_score:.1f} % {metric} on valid; test was not looked at"]
+        return [f"  score      {_figure(metric, quality.valid_score)} {metric} on valid; test was not looked at"]
     return []
 
 
@@ -34,7 +39,7 @@ def summary(result: results.Result, path: Path) -> str:
     lines = [f"{result.run_info.experiment_name} on {task}, seed {result.seed}: {info.status}"]
     lines += _score(result)
     if quality.further_scores:
-        further = (f"{name} {100 * value:.1f} %" for name, value in quality.further_scores.items())
+        further = (f"{name} {_figure(name, value)}" for name, value in quality.further_scores.items())
         lines.append(f"             {', '.join(further)}")
     if quality.lengths is not None:
         lines.append(

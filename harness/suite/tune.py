@@ -129,7 +129,8 @@ def record_of(
             packages = found["meta_info"]["package_info"]
             versions |= {name.removesuffix("-version"): packages[name] for name in
                          ("torch-version", "transformers-version", "peft-version")}  # fmt: skip
-    metric, params = load_task(folder.parents[2]).metric, plans[0].experiment.params
+    params = plans[0].experiment.params
+    metric = load_task(folder.parents[2]).metric_of(params.data_source)
     record = Tuning(
         protocol=PROTOCOL,
         key=key,

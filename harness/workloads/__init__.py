@@ -6,10 +6,10 @@ A workload owns what is left: base model and processor, batches, loss, answers, 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import nn
@@ -24,31 +24,35 @@ from harness.overlay import Origin
 from harness.params import TrainingParams
 from harness.result.schema import Inference, Lengths, TokenLoss
 from harness.scoring import Scores, score_predictions
-from harness.task import Row, Splits, Task
+from harness.task import Row, Source, Splits, Task
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What the model made of each row, in order, as text: decoded, a class's name, a file's name.
+    """What the model made of each row, in order, as text: decoded, a class's name, what a judge says of a picture.
 
-    work: units made for all of them. lengths: statistics of the texts in tokens, where they have any.
+    work: units made for all of them. lengths: statistics of the texts in tokens, where they have any. pictures:
+    contents of files, where pictures were made. further: figures of all the pictures by name.
     """
 
     texts: list[str]
     work: int
     lengths: Lengths | None = None
+    pictures: list[bytes] | None = None
+    further: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class HeldOut:
     """Something the base model can do before training and may forget: where it comes from, and the loss on it.
 
-    unit: of the loss, for people.
+    unit: of the loss, for people. name: what a rise is called in the log's last line.
     """
 
     source: str
     loss: Callable[[nn.Module], TokenLoss]
     unit: str = "nats per token"
+    name: Literal["forgetting", "drift"] = "forgetting"
 
 
 class Workload(ABC):
@@ -112,6 +116,15 @@ class Workload(ABC):
     ) -> tuple["Workload", PreTrainedModel]:
         """The same with random weights and without a processor, for rows of `random_splits`."""
 
+    @classmethod
+    def recompute(cls, model: nn.Module, **how: Any) -> None:
+        """Makes the model forget activations, and compute them again in the backward pass; `how` goes to torch."""
+        model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False, **how})
+
+    def read_ahead(self, task: Task, splits: Splits, base: nn.Module) -> None:
+        """Does with the rows what needs a model that training and answering do without; nothing for most."""
+        return
+
     @abstractmethod
     def encode(self, row: Row) -> Sized:
         """One training sample; samples of similar length share a batch. May have an attribute `truncated`."""
@@ -131,6 +144,10 @@ class Workload(ABC):
     @abstractmethod
     def answer(self, model: nn.Module, rows: Sequence[Row], description: str) -> Answers:
         """Deterministic answers to the rows, behind a progress bar; leaves the model in evaluation mode."""
+
+    def judged(self, task: Task, source: Source, rows: Sequence[Row], answers: Answers) -> Answers:
+        """The answers with texts that the task can score, where the model makes something else."""
+        return answers
 
     def score(self, task: Task, rows: Sequence[Row], answers: Answers) -> Scores:
         """The answers against the rows' references, as the task scores text."""

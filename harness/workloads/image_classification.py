@@ -46,7 +46,8 @@ class Images(Workload):
     base_settings = frozenset()
     answers_untouched = False  # a head that begins at random
     new_head = HEAD
-    without = frozenset({"max_seq_length", "max_target_length", "query_template", "generation_kwargs", "loss_on"})
+    without = frozenset({"max_seq_length", "max_target_length", "query_template", "generation_kwargs", "loss_on",
+                         "sampling"})  # fmt: skip
 
     def __init__(self, pictures: Pictures | RandomPictures, labels: Sequence[str], params: TrainingParams) -> None:
         self.pictures, self.params = pictures, params
@@ -137,7 +138,8 @@ class Images(Workload):
 
     def measure_inference(self, model: nn.Module, rows: Sequence[Row], device: torch.device) -> Inference:
         chosen = [rows[index % len(rows)] for index in range(BATCH_ROWS)]
-        return measure_forward(model, {"pixel_values": self._pixel_values(chosen, device)}, device)
+        pixel_values = self._pixel_values(chosen, device)
+        return measure_forward(model, lambda variant: variant(pixel_values=pixel_values).logits, BATCH_ROWS, device)
 
     def longest_answer(self, model: nn.Module, rows: Sequence[Row], device: torch.device) -> int:
         model(pixel_values=self._pixel_values(rows, device))

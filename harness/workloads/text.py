@@ -33,6 +33,7 @@ class Text(Workload):
     """Prompts and targets as tokens; throughput counts those that are no padding."""
 
     unit = "tokens"
+    without = frozenset({"sampling"})
     base_settings = frozenset(
         {"model_id", "model_revision", "dtype", "use_amp", "attn_implementation", "max_seq_length",
          "query_template", "batch_size_eval", "generation_kwargs"}

@@ -423,7 +423,7 @@ def test_pictures_that_a_result_names_are_shown_and_no_other_file(tmp_path):
 def test_the_first_page_is_the_largest_real_model_with_most_results(folders, everything):
     one, _ = resolve(View(), everything.data)
     assert (one.task, one.model) == ("MetaMathQA", LLAMA)
-    assert everything.data.places[1] == ("image-gen", FLUX)
+    assert everything.data.places[1] == ("ImageGeneration", FLUX)
 
 
 # Tuning budgets

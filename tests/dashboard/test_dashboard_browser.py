@@ -48,7 +48,7 @@ def test_changing_task_and_model_asks_once_and_keeps_what_was_chosen(visit):
     page = visit()
     asked = []
     page.on("request", lambda one: asked.append(one.url))
-    for task, model in ((TASK, "embedded/llama"), ("image-gen", FLUX), ("MetaMathQA", LLAMA)):
+    for task, model in ((TASK, "embedded/llama"), ("ImageGeneration", FLUX), ("MetaMathQA", LLAMA)):
         asked.clear()
         with drawn(page):
             page.locator("#task").select_option(task)
@@ -102,7 +102,7 @@ def test_hidden_ticks_count_as_well(visit):
 
 @pytest.mark.slow
 def test_published_results_show_their_metric_and_words_for_a_stranger(visit):
-    page = visit(task="image-gen")
+    page = visit(task="ImageGeneration")
     expect(page.locator(ROWS)).to_have_count(31)
     expect(page.locator("#results-table thead")).to_contain_text("Score: dino_similarity")
     expect(page.locator("#results-table thead")).to_contain_text("Drift")
@@ -177,7 +177,7 @@ def test_what_was_never_measured_has_a_forecast_that_says_so(visit):
 @pytest.mark.slow
 def test_small_test_models_come_last(visit):
     page = visit()
-    assert page.locator("#task option").first.get_attribute("value") in ("image-gen", "MetaMathQA")
+    assert page.locator("#task option").first.get_attribute("value") in ("ImageGeneration", "MetaMathQA")
     options = page.locator("#model option").all_inner_texts()
     assert options[0].startswith(LLAMA)
     assert "small test model" in options[-1]

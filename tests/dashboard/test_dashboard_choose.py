@@ -313,7 +313,7 @@ def test_nothing_measured_gives_labelled_rules(three):
         ({"family": "causal", "gpu_memory": 8e9, "priority": "memory"}, ["LoRA of rank 16 to 32"], ["AdaLoRA"]),
         ({"family": "causal", "gpu_memory": 1e9}, ["QLoRA"], ["LoRA of rank 16", "IA3"]),
         ({"family": "vision"}, ["LoRA of rank 16 to 32 on query and value"], ["QLoRA", "IA3", "out of this"]),
-        ({"family": "diffusion"}, ["out of this benchmark's scope"], ["QLoRA", "IA3"]),
+        ({"family": "diffusion"}, ["the usual way to teach one a subject"], ["QLoRA", "IA3"]),
     ],
 )
 def test_rules_of_thumb_of_the_field(needs, expected, not_expected):

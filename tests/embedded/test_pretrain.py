@@ -1,17 +1,20 @@
 """Pre-training: the loop, whatever it trains, and what ships a model, for every recipe."""
 
+import json
 from dataclasses import dataclass, replace
 from functools import partial
 
 import pytest
 import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
 from safetensors import safe_open
 from torch import nn
 from torch.nn.functional import cross_entropy
-from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer
+from transformers import AutoImageProcessor, AutoTokenizer
 
 from harness.embedded import pretrain
-from harness.embedded.fingerprints import digest_files, read_fingerprints
+from harness.embedded.dit import recipe as dit
+from harness.embedded.fingerprints import digest_files, read_fingerprints, weights_of
 from harness.embedded.llama import recipe as llama
 from harness.embedded.loop import Course, cosine
 from harness.embedded.loop import pretrain as train
@@ -29,8 +32,15 @@ TINY = {
         advance_at=0.0, warm_up_steps=2,
     ),
     "vit": vit.Settings(steps=8, batch=4, hidden=16, heads=2, layers=1, feed_forward=32, warm_up_steps=2),
+    "dit": dit.Settings(steps=8, batch=4, head=8, heads=2, layers=1, warm_up_steps=2),
 }  # fmt: skip
-QUICK_PROBES = {"llama": {"documents": 4, "equations": 4}, "t5": {"items": 3}, "vit": {"items": 4}}
+QUICK_PROBES = {
+    "llama": {"documents": 4, "equations": 4},
+    "t5": {"items": 3},
+    "vit": {"items": 4},
+    "dit": {"items": 4},
+}
+PROCESSORS = {"vit": AutoImageProcessor, "dit": FlowMatchEulerDiscreteScheduler}
 
 
 @pytest.fixture(params=pretrain.RECIPES)
@@ -43,11 +53,11 @@ def name(request):
 def recipe(name, monkeypatch):
     """Each recipe with its tiny settings, its shipped tokenizer or image processor, and a quick probe."""
     found = pretrain.RECIPES[name]
-    kind = AutoImageProcessor if name == "vit" else AutoTokenizer
-    processor = kind.from_pretrained(pretrain.FOLDER / name)
+    processor = PROCESSORS.get(name, AutoTokenizer).from_pretrained(pretrain.FOLDER / name)
     monkeypatch.setattr(found, "Settings", lambda: TINY[name])
     monkeypatch.setattr(found, "make_processor", lambda settings: processor)
     monkeypatch.setattr(found, "probe", partial(found.probe, **QUICK_PROBES[name]))
+    monkeypatch.setattr("harness.embedded.dit.probe.EXAMPLES", 2)
     return found
 
 
@@ -94,8 +104,10 @@ def test_what_passes_its_probe_is_shipped(name, recipe, tmp_path, monkeypatch):
     }
     assert fingerprints.keys() == read_fingerprints(shipped).keys()
     assert fingerprints["files"] == digest_files(output)
-    assert AutoConfig.from_pretrained(output).model_type == name
-    with safe_open(output / "model.safetensors", "pt") as file:
+    known, made = (json.loads((folder / "config.json").read_text()) for folder in (shipped, output))
+    kind = "_class_name" if name == "dit" else "model_type"
+    assert made[kind] == known[kind]
+    with safe_open(weights_of(output), "pt") as file:
         assert {file.get_tensor(key).dtype for key in file.keys()} == {torch.float16}  # noqa: SIM118
 
 
