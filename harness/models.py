@@ -1,4 +1,4 @@
-"""Base models with their weights: from the hub at a pinned commit, embedded, or random ones of the same shapes."""
+"""Base models with their weights: from the hub at a pinned commit, embedded, of a package, or random ones."""
 
 import logging
 import os
@@ -12,12 +12,13 @@ import torch
 import transformers
 from huggingface_hub.utils import enable_progress_bars
 from peft.utils import prepare_model_for_kbit_training
-from transformers import BitsAndBytesConfig, PretrainedConfig, PreTrainedModel
+from transformers import AutoConfig, BitsAndBytesConfig, GgufConfig, PretrainedConfig, PreTrainedModel
 
-from harness.architecture import EMBEDDED
+from harness.architecture import EMBEDDED, architecture
 from harness.devices import notice_out_of_memory
 from harness.errors import UserError, did_you_mean, one_line
 from harness.overlay import Origin
+from harness.packaged import packaged_file
 from harness.params import TrainingParams
 
 log = logging.getLogger("run")
@@ -37,10 +38,11 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 
 
 def location(params: TrainingParams, origin: Origin) -> tuple[str, dict[str, Any]]:
-    """What from_pretrained is given: a folder of the project or a hub name, and the arguments that pin it.
+    """What from_pretrained is given: a folder or a hub name, and the arguments that pin it.
 
     Raises:
-        UserError: an embedded model that does not exist, or a hub name that a local folder would shadow.
+        UserError: an embedded or packaged model that does not exist or is not installed, or a hub name that a local
+            folder would shadow.
     """
     if params.is_embedded_model:
         known = {f"embedded/{path.parent.name}": path.parent for path in EMBEDDED.glob("*/config.json")}
@@ -48,12 +50,23 @@ def location(params: TrainingParams, origin: Origin) -> tuple[str, dict[str, Any
             remedy = did_you_mean(params.model_id, known)
             raise UserError(f"{origin('model_id')}: model_id: unknown {params.model_id!r}; {remedy}")
         return str(known[params.model_id]), {"local_files_only": True}
+    if not params.is_hub_model:
+        file = packaged_file(params.model_id, origin("model_id"))
+        return str(file.parent), {"gguf_file": file.name, "local_files_only": True}
     if Path(params.model_id).exists():
         raise UserError(
             f"{origin('model_id')}: model_id: a local folder {params.model_id} would be loaded instead of the hub's; "
             "start from another working directory"
         )
     return params.model_id, {"revision": params.model_revision}
+
+
+def load_config(params: TrainingParams, origin: Origin) -> PretrainedConfig:
+    """The base model's config, by which its class is chosen; raises as `location` does."""
+    name, pinned = location(params, origin)
+    if "gguf_file" in pinned:  # reading it takes as long as loading the weights, and its SHA-256 is known
+        return architecture(params.model_id, origin("model_id"))
+    return AutoConfig.from_pretrained(name, trust_remote_code=False, **pinned)
 
 
 def load_weights(
@@ -70,19 +83,25 @@ def load_weights(
         UserError: a .bin file with more than weights in it, or an attention kernel that is not to be had here.
     """
     name, pinned = location(params, origin)
+    arguments, packing = _build_arguments(params), _packing(params, device)
+    unpacked = "gguf_file" in pinned  # holds weights packed otherwise
+    # Unpacked by torch: for weights left as they are transformers would fetch a kernel's code from the hub.
+    how = {"quantization_config": GgufConfig(dequantize=True)} if unpacked else packing
     try:
         with notice_out_of_memory(device):
-            return auto_class.from_pretrained(
+            model = auto_class.from_pretrained(
                 name,
                 config=config,
                 trust_remote_code=False,
                 # Some pinned models of the hub exist only as .bin; those are read without unpickling any code.
                 use_safetensors=True if params.is_embedded_model else None,
                 weights_only=True,
-                **_build_arguments(params, device),
+                **arguments,
+                **how,
                 **pinned,
                 **more,
             )
+            return _packed(model, packing, arguments) if unpacked and packing else model
     except pickle.UnpicklingError as error:
         raise UserError(
             f"model {name}: its .bin file holds more than weights and was not loaded ({one_line(error)[:100]}); "
@@ -102,23 +121,27 @@ def random_weights(
     Raises:
         UserError: an attention kernel that is not to be had here, or int8 on the meta device.
     """
-    arguments = _build_arguments(params, device)
-    quantization, device_map = arguments.pop("quantization_config"), arguments.pop("device_map")
+    arguments, packing = _build_arguments(params), _packing(params, device)
     hollow = device.type == "meta"
     try:
-        with device if hollow or quantization is None else torch.device("cpu"):  # need not hold what is to be packed
+        with device if hollow or not packing else torch.device("cpu"):  # need not hold what is to be packed
             model = auto_class.from_config(config, **arguments)
     except (ImportError, ValueError) as error:
         raise _without_kernel(error, params, origin) from error
-    if quantization is not None and hollow:
-        return _packed_shapes(model, quantization, origin)
-    if quantization is not None:
+    if packing and hollow:
+        return _packed_shapes(model, packing["quantization_config"], origin)
+    if packing:
         with notice_out_of_memory(device):
-            model = type(model).from_pretrained(
-                None, config=config, state_dict=model.state_dict(), quantization_config=quantization,
-                device_map=device_map, **arguments,
-            )  # fmt: skip
-        model.name_or_path = model.config.name_or_path = ""  # it came from nowhere; PEFT would look for a tokenizer
+            return _packed(model, packing, arguments)
+    return model
+
+
+def _packed(model: PreTrainedModel, packing: dict[str, Any], arguments: dict[str, Any]) -> PreTrainedModel:
+    """A model in memory, its linear layers packed as those of one that is loaded."""
+    model = type(model).from_pretrained(
+        None, config=model.config, state_dict=model.state_dict(), **packing, **arguments
+    )
+    model.name_or_path = model.config.name_or_path = ""  # it came from nowhere; PEFT would look for a tokenizer
     return model
 
 
@@ -149,14 +172,17 @@ def _packed_shapes(model: PreTrainedModel, quantization: BitsAndBytesConfig, ori
     return model
 
 
-def _build_arguments(params: TrainingParams, device: torch.device) -> dict[str, Any]:
-    quantization = quantization_config(params.dtype)
+def _build_arguments(params: TrainingParams) -> dict[str, Any]:
     return {
         "dtype": DTYPES.get(params.dtype, torch.bfloat16),
         "attn_implementation": params.attn_implementation,
-        "quantization_config": quantization,
-        "device_map": {"": device} if quantization else None,
     }
+
+
+def _packing(params: TrainingParams, device: torch.device) -> dict[str, Any]:
+    """What from_pretrained is told of packing; nothing for a dtype that is no quantization."""
+    quantization = quantization_config(params.dtype)
+    return {} if quantization is None else {"quantization_config": quantization, "device_map": {"": device}}
 
 
 def _without_kernel(error: Exception, params: TrainingParams, origin: Origin) -> Exception:

@@ -51,7 +51,7 @@ class Mode:
 def load_real(record: Record, task: Task, workload: type[Workload]) -> tuple[Splits, Workload, PreTrainedModel]:
     """Rows, processor and weights, from the hub at the pinned revisions or embedded."""
     params, origin = record.params, record.result.meta_info
-    if not params.is_embedded_model:
+    if params.is_hub_model:
         origin.model_info = look_up(params.model_id, params.model_revision, "model")
     for repo_id, info in origin.dataset_info.items():
         origin.dataset_info[repo_id] = look_up(repo_id, info.sha, "dataset")

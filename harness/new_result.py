@@ -9,6 +9,8 @@ import torch
 from harness.architecture import EMBEDDED
 from harness.devices import pytorch_info, system_info
 from harness.experiment import ROOT, Experiment
+from harness.packaged import PACKAGED
+from harness.params import TrainingParams
 from harness.plan import Plan
 from harness.result import provenance, schema
 from harness.task import Task
@@ -54,14 +56,20 @@ def new_result(plan: Plan, task: Task, device: torch.device, hardware: dict[str,
 
 def _provenance(plan: Plan, experiment: Experiment) -> schema.Provenance:
     params, git = experiment.params, provenance.git_state(ROOT)
-    folder = EMBEDDED / params.model_id.removeprefix("embedded/")
-    shipped = params.is_embedded_model and not plan.profile
-    weights = next(folder.glob("*.safetensors"), None) if shipped else None
     return schema.Provenance(
         command=plan.command,
         harness_commit=git["commit"],
         harness_dirty=git["dirty"],
         untracked_files=git["untracked_files"],
         config_fingerprint=plan.config_fingerprint,
-        base_model_fingerprint=provenance.file_fingerprint(weights) if weights else None,
+        base_model_fingerprint=None if plan.profile else _weights_fingerprint(params),
     )
+
+
+def _weights_fingerprint(params: TrainingParams) -> str | None:
+    """Of a base model that has no commit to pin it."""
+    if params.is_embedded_model:
+        weights = next((EMBEDDED / params.model_id.removeprefix("embedded/")).glob("*.safetensors"), None)
+        return provenance.file_fingerprint(weights) if weights else None
+    packaged = PACKAGED.get(params.model_id)
+    return packaged.sha256 if packaged else None

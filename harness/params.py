@@ -62,7 +62,8 @@ class TrainingParams(_Strict):
     """
 
     model_id: str = Field(
-        description="hub name owner/model, or embedded/<name> for a model that ships with the project"
+        description="hub name owner/model, embedded/<name> for a model that ships with the project, or package/<name> "
+        "for one that comes in a package (harness/packaged.py)"
     )
     model_revision: str | None = Field(None, description="commit of the hub model, 40 hexadecimal digits")
     data_source: Literal["hub", "embedded"] = Field("hub", description="where the dataset comes from")
@@ -129,7 +130,9 @@ class TrainingParams(_Strict):
             for part in (owner, name)
         )
         if not (slash and plain):
-            raise ValueError("expected a hub name owner/model or embedded/<name>; a local path is not allowed")
+            raise ValueError(
+                "expected a hub name owner/model, embedded/<name> or package/<name>; a local path is not allowed"
+            )
         return value
 
     @field_validator("model_revision")
@@ -166,6 +169,11 @@ class TrainingParams(_Strict):
         return self.model_id.startswith("embedded/")
 
     @property
+    def is_hub_model(self) -> bool:
+        """Whether the base model comes from the hub, rather than with the project or in a package."""
+        return not self.model_id.startswith(("embedded/", "package/"))
+
+    @property
     def has_adapter(self) -> bool:
         """Whether an adapter is trained, rather than weights of the base model itself."""
         return not self.full_finetuning and self.train_only is None
@@ -195,13 +203,13 @@ def _impossible_combinations(params: TrainingParams):
     if params.max_steps is not None and params.eval_steps > params.max_steps:
         yield f"eval_steps: expected at most max_steps ({params.max_steps}), got {params.eval_steps}"
     yield from _impossible_dtypes(params)
-    if not params.is_embedded_model and params.model_revision is None:
+    if params.is_hub_model and params.model_revision is None:
         yield (
             f"model_revision: pin the commit of {params.model_id}; "
             f"its history is at https://huggingface.co/{params.model_id}/commits/main"
         )
-    if params.is_embedded_model and params.model_revision is not None:
-        yield "model_revision: an embedded model has none; remove it"
+    if not params.is_hub_model and params.model_revision is not None:
+        yield f"model_revision: {params.model_id} has none; remove it"
     if params.full_finetuning and params.train_only is not None:
         yield "train_only: full_finetuning trains every weight; give one of them"
     longest = math.inf if params.max_seq_length is None else params.max_seq_length

@@ -22,7 +22,7 @@ from harness.files import ROOT, display_path
 
 DOCUMENTS = ("README.md", "docs/*.md", "method_comparison/*/README.md")
 QUOTED = re.compile(
-    r"(<!-- output of: (python -m (harness\.\w+)([^\n>]*)) -->\n)(.*?)(\n<!-- end of output -->)", re.DOTALL
+    r"(<!-- output of: (python -m (harness\.\w+)([^\n>]*)) -->\n)(.*?)(<!-- end of output -->)", re.DOTALL
 )
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {"harness.table": table.start, "harness.compare": compare.start}
 
@@ -38,7 +38,7 @@ def renewed(text: str) -> str:
     Raises:
         UserError: a command is not one of COMMANDS, or cannot be carried out.
     """
-    return QUOTED.sub(lambda found: found[1] + _output(found[2], found[3], found[4]) + found[6], text)
+    return QUOTED.sub(lambda found: f"{found[1]}{_output(found[2], found[3], found[4])}\n{found[6]}", text)
 
 
 def _output(command: str, module: str, arguments: str) -> str:

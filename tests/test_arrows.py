@@ -18,7 +18,7 @@ LAYERS = [
     {"experiment"},
     {"arguments", "result"},
     {"methods", "optim", "adapter_values", "adapter_fit", "adapter_config", "adapter_sizes", "catalogue", "initialization", "refusals", "devices", "hub", "batches", "merging",
-     "precision", "optimizers", "architecture"},
+     "precision", "optimizers", "architecture", "packaged"},
     {"task", "models", "adapter", "scoring", "rouge", "checkpoint", "learner"},
     {"text", "images", "measure"},
     {"workloads"},

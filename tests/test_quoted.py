@@ -40,6 +40,13 @@ def test_what_is_old_is_named_and_renewed(tmp_path, monkeypatch, capsys):
     assert quoted.main(["--check"]) == 0
 
 
+def test_what_is_empty_yet_takes_nothing_from_the_text_that_follows():
+    empty = f"<!-- output of: {TABLE} -->\n<!-- end of output -->\n"
+    text = quoted.renewed(f"{empty}Between.\n\n{empty}")
+    assert text.count("| lora/embedded-llama-rank8 |") == 2
+    assert "-->\nBetween.\n\n<!--" in text
+
+
 def test_no_other_command_is_run():
     with pytest.raises(UserError, match="harness.profiles: expected one of harness.table"):
         quoted.renewed(QUOTE.format("python -m harness.profiles", "x"))

@@ -10,6 +10,7 @@ import traceback
 from contextlib import contextmanager
 
 import pytest
+import torch
 from conftest import LORA
 from safetensors.torch import load_file, save_file
 
@@ -67,6 +68,8 @@ def killed(run_main, moment, call, after, *arguments, output):
     pid = os.fork()
     if pid == 0:
         try:
+            # After a fork torch renews its pool at the first call, and of two threads at once one finds none.
+            torch.set_num_threads(torch.get_num_threads())
             with killed_at(moment, call, after):
                 print("exit code", run_main(*arguments, fast=False, output=output).code, flush=True)
         finally:

@@ -46,10 +46,11 @@ def _fields(experiment: Experiment, config: PeftConfig | None) -> dict[str, Any]
 
 
 def _embedded(experiment: Experiment, where: str) -> Iterator[Concern]:
-    model, data = experiment.params.is_embedded_model, experiment.params.data_source == "embedded"
-    if not model == data == experiment.name.startswith("embedded-"):
-        yield error(f"{where}: a folder named embedded-… uses the embedded model and data, and only such a folder "
-                    "may; rename it, or change model_id and data_source")  # fmt: skip
+    params, named = experiment.params, experiment.name.startswith("embedded-")
+    if params.is_embedded_model != named or (params.data_source == "embedded") == params.is_hub_model:
+        yield error(f"{where}: a folder named embedded-… uses the embedded model, and only such a folder may; models "
+                    "of the hub take data of the hub, all others embedded data; rename it, or change model_id and "
+                    "data_source")  # fmt: skip
 
 
 def _model(experiment: Experiment, where: str) -> Iterator[Concern]:

@@ -51,17 +51,16 @@ def _crossing(points: dict[int, int], room: int, fits: int, too_many: int) -> in
     return min(max(aim, fits + 1), too_many - 1)
 
 
-def changes_of(run: Steps, context: int, answer: ForecastPeak) -> list[Change]:
+def changes_of(run: Steps, context: int, training: ForecastPeak, answer: ForecastPeak) -> list[Change]:
     """Everything of a short list that would make the run need less, and what it would need, least first.
 
     Args:
         run: that does not fit.
         context: bytes to be added to every peak.
-        answer: the peak of evaluation.
+        training, answer: the peaks of its longest step and of evaluation.
     """
     params, needs = run.params, {}
-    before = run.step().peak.reserved
-    worst = answer.reserved
+    before, worst = training.reserved, answer.reserved
     rows = params.batch_size * params.gradient_accumulation_steps
     if params.batch_size > 1:
         accumulating = run.varied(batch_size=1, gradient_accumulation_steps=rows)

@@ -151,5 +151,5 @@ def _figures(run: Run, asked: Asked) -> dict:
         room = memory - CONTEXT
         figures["largest_batch"] = largest_batch(run, longest.peak, room)
         if not figures["fits"]:
-            figures["changes"] = changes_of(run, CONTEXT, answer.peak)
+            figures["changes"] = changes_of(run, CONTEXT, longest.peak, answer.peak)
     return figures

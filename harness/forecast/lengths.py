@@ -5,7 +5,7 @@ keeps what the longest batch took since its cache was last emptied, so each step
 then. A run of ours empties it at every evaluation; its batches come as harness/batches.py deals them.
 """
 
-from collections.abc import Sequence, Sized
+from collections.abc import Callable, Sequence, Sized
 from itertools import islice
 from typing import TypeVar
 
@@ -33,9 +33,9 @@ def since_emptied(batches: Sequence[T], interval: int) -> list[T]:
     return held
 
 
-def middles(batches: Sequence[T], parts: int) -> list[T]:
+def middles(batches: Sequence[T], parts: int, key: Callable[[T], int] = length) -> list[T]:
     """The middle one by length of each of so many equal parts, shortest part first."""
-    ordered = sorted(batches, key=length)
+    ordered = sorted(batches, key=key)
     return [ordered[(2 * part + 1) * len(ordered) // (2 * parts)] for part in range(parts)]
 
 

@@ -38,9 +38,10 @@ def forecast_all(path: Path, wanted: Sequence[tuple[str, str | None]], asked: As
 
 
 def _is_current(one: Forecast, plan: Plan, asked: Asked) -> bool:
-    """Whether a forecast on file is of what the folder says now and of what is asked."""
+    """Whether a forecast on file is of what the folder says now, and has all that is asked."""
     said = one.config_fingerprint, one.gpu_memory, one.gpu, one.versions
-    return said == (plan.config_fingerprint, asked.memory, asked.gpu, versions())
+    advised = one.largest_batch is not None or one.reason is not None or asked.memory is None
+    return said == (plan.config_fingerprint, asked.memory, asked.gpu, versions()) and (advised or not asked.advise)
 
 
 def start(argv: Sequence[str] | None) -> int:

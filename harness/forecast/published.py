@@ -23,7 +23,7 @@ from harness.errors import run_command
 from harness.experiment import CONTENT, ROOT, Experiment, read_experiment
 from harness.forecast.forecast import varied
 from harness.forecast.gpus import find_gpu
-from harness.forecast.lengths import middles, since_emptied
+from harness.forecast.lengths import length, middles
 from harness.forecast.shapes import Shapes
 from harness.models import quiet_libraries
 from harness.task import Row, load_task
@@ -33,7 +33,7 @@ PAGE = ROOT / "docs" / "forecast.md"
 DATA = PAGE.with_suffix(".json")
 BEGIN, END = "<!-- python -m harness.forecast.published -->", "<!-- end -->"
 BUCKETS = 40  # of rows, whose lengths stand for a run's
-PARTS = 2  # batches whose memory is averaged
+PARTS = 2  # stretches between two emptyings of the cache, over whose steps memory is averaged
 GIB = 2**30
 
 
@@ -55,14 +55,17 @@ class Held:
 
 
 class KeepsOutputs:
-    """A loss that keeps the outputs of a step until those of the next one are there, as the published loop does."""
+    """A loss that keeps the outputs of a step until those of the next one are there, as the published loop does.
+
+    With them it keeps the cache of keys and values, which it leaves switched on in training.
+    """
 
     def __init__(self) -> None:
         self._outputs: Any = None
 
     def __call__(self, model: nn.Module, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """The model's own loss."""
-        self._outputs = model(**inputs, use_cache=False)
+        self._outputs = model(**inputs)
         return self._outputs.loss
 
 
@@ -77,9 +80,16 @@ def hold(run: Mapping[str, Any], base: Experiment, empties_every: int) -> Held:
     batches = list(_long_to_short(shapes.workload, rows, experiment.params.batch_size))
     common = shapes.workload.collate(middles(batches, 1)[0])
     flops = shapes.train(common).flops / common.work
-    standing = [shapes.workload.collate(batch) for batch in middles(since_emptied(batches, empties_every), PARTS)]
-    reserved = statistics.fmean(shapes.train(batch).peak.reserved for batch in standing)
+    windows = [batches[start : start + empties_every] for start in range(0, len(batches), empties_every)]
+    standing = middles(windows, PARTS, key=lambda window: length(window[0]))
+    reserved = statistics.fmean(size for window in standing for size in _reserved(shapes, window))
     return Held(run["name"], run["gib"], reserved / GIB, flops, run.get("seconds"), run.get("note", ""))
+
+
+def _reserved(shapes: Shapes, window: Sequence[Sequence[Sized]]) -> Iterator[int]:
+    """Bytes after each step from one emptying of the cache to the next."""
+    for step, batch in enumerate(window):
+        yield shapes.train(shapes.workload.collate(batch), empties=step == 0).peak.reserved
 
 
 def _long_to_short(workload: Workload, rows: Sequence[Row], batch_size: int) -> Iterator[list[Sized]]:

@@ -21,7 +21,8 @@ from harness.errors import UserError, one_line
 from harness.experiment import Experiment
 from harness.forecast.accelerator import Accelerator
 from harness.forecast.allocator import CachingAllocator, rounded
-from harness.forecast.storages import META, Trace
+from harness.forecast.operations import META
+from harness.forecast.storages import Trace
 from harness.learner import Learner
 from harness.measure.memory_parts import memory_parts
 from harness.precision import matmul_dtype
@@ -119,14 +120,15 @@ class Shapes:
         trainable, total = adapters.parameter_counts(self.model)
         return (total if self.params.full_finetuning else trainable), total
 
-    def train(self, batch: Batch) -> Followed:
+    def train(self, batch: Batch, empties: bool = True) -> Followed:
         """One optimizer step on a batch; the first one makes the optimizer's state.
 
+        It `empties` the allocator's cache before, or goes on with what the step before left, as a run does.
         Under gradient accumulation the batch is its last one: the gradients of those before it are there throughout.
         """
         self._steps += 1
         self.model.train()
-        with self._following() as follow:
+        with self._following(empties) as follow:
             inputs = {name: torch.empty_like(tensor, device=META) for name, tensor in batch.inputs.items()}
             self.trace.stage, before = "forward", len(self._weights())
             with self._accelerator.forward_pass():
@@ -148,16 +150,23 @@ class Shapes:
         return Followed(peak, parts, kept, follow.flops)
 
     def answer(self, rows: Sequence[Row]) -> Followed:
-        """One pass as large as answering so many rows takes."""
+        """One pass as large as answering so many rows takes; a run that answers has dropped its gradients."""
         self.model.eval()
+        held = [parameter for parameter in self.model.parameters() if parameter.grad is not None]
+        for parameter in held:
+            parameter.grad = None
         with self._following() as follow, torch.no_grad(), self._accelerator.forward_pass():
             self.trace.stage = "forward"
             length = self.workload.longest_answer(self.model, rows, META)
-        return Followed(follow.result(len(rows), length, {}, self._vocabulary)[0])
+        peak, _ = follow.result(len(rows), length, {}, self._vocabulary)
+        with self.trace:
+            for parameter in held:  # under accumulation a step begins with those of the batches before it
+                parameter.grad = torch.empty_like(parameter)
+        return Followed(peak)
 
     @contextmanager
-    def _following(self) -> Iterator["_Follow"]:
-        follow = _Follow(self.trace, self._allocator)
+    def _following(self, empties: bool = True) -> Iterator["_Follow"]:
+        follow = _Follow(self.trace, self._allocator, empties)
         with _refusals(), self.trace, self._accelerator:
             yield follow
         follow.flops = self.trace.flops
@@ -187,11 +196,12 @@ def _refusals() -> Iterator[None]:
 class _Follow:
     """The events of one step, and what they amount to."""
 
-    def __init__(self, trace: Trace, allocator: CachingAllocator) -> None:
+    def __init__(self, trace: Trace, allocator: CachingAllocator, empties: bool) -> None:
         self.flops = 0
         self._trace, self._allocator, self._before = trace, allocator, dict(trace.live)
         allocator.play(trace.events)  # loading and attaching, or what followed the step before
-        allocator.empty()
+        if empties:
+            allocator.empty()
         trace.events.clear()
         trace.flops = 0
         self._after_forward: set[int] = set()

@@ -7,9 +7,8 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
 
-META = torch.device("meta")
+from harness.forecast.operations import META, Operations
 
 
 class Trace(TorchDispatchMode):
@@ -31,6 +30,7 @@ class Trace(TorchDispatchMode):
         self.born: dict[int, str] = {}
         self.widths: dict[int, int] = {}
         self.flops = 0
+        self._operations = Operations()
         self._known: dict[int, _Watch] = {}
         self._count = 0
 
@@ -42,11 +42,10 @@ class Trace(TorchDispatchMode):
         if func is torch.ops.aten.bincount.default and args[0].is_meta:  # as many as are asked for at least
             least = args[2] if len(args) > 2 else (kwargs or {}).get("minlength", 0)
             return torch.empty(least, dtype=torch.long, device=META)
-        result = func(*args, **(kwargs or {}))
-        count = flop_registry.get(func._overloadpacket)
-        if count is not None:
-            self.flops += count(*args, **(kwargs or {}), out_val=result)
-        self.watch(tree_leaves(result))
+        with torch._C.DisableTorchFunction():  # it has done its part
+            result, flops = self._operations.run(func, args, kwargs or {})
+        self.flops += flops
+        self.watch((result,) if isinstance(result, torch.Tensor) else tree_leaves(result))
         return result
 
     def watch(self, values: Iterable[Any]) -> None:

@@ -1,8 +1,8 @@
 """Forgetting: how much worse a causal model predicts ordinary text after fine-tuning than before.
 
 The text has nothing to do with the task: the first paragraphs of a pinned WikiText-2 test split for models of the hub,
-and held-out documents of its own pre-training for the embedded one. An encoder-decoder model such as T5 was never
-trained to continue text, so that its loss would say nothing; there forgetting is null.
+and for all others the held-out documents of the embedded model's pre-training. An encoder-decoder model such as T5
+was never trained to continue text, so that its loss would say nothing; there forgetting is null.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ def held_out_texts(params: TrainingParams) -> list[str]:
     Raises:
         UserError: the hub refuses or fails.
     """
-    if params.is_embedded_model:
+    if not params.is_hub_model:
         from harness.embedded.llama.corpus import held_out_documents
 
         return held_out_documents(PARAGRAPHS)
@@ -41,7 +41,7 @@ def held_out_texts(params: TrainingParams) -> list[str]:
 
 def text_source(params: TrainingParams) -> str:
     """Where the texts come from, for the result."""
-    if params.is_embedded_model:
+    if not params.is_hub_model:
         return "held-out documents of the embedded model's pre-training"
     return f"{WIKITEXT.repo_id} {WIKITEXT.config} at {WIKITEXT.revision}, test"
 

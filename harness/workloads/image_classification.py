@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 from tqdm import tqdm
-from transformers import AutoConfig, AutoModelForImageClassification, PretrainedConfig, PreTrainedModel
+from transformers import AutoModelForImageClassification, PretrainedConfig, PreTrainedModel
 
 from harness import models
 from harness.adapter import own_terms
@@ -78,7 +78,7 @@ class Images(Workload):
         cls, params: TrainingParams, device: torch.device, origin: Origin, labels: Sequence[str] = ()
     ) -> tuple["Images", PreTrainedModel]:
         name, pinned = models.location(params, origin)
-        config = AutoConfig.from_pretrained(name, trust_remote_code=False, **pinned)
+        config = models.load_config(params, origin)
         _check(config, params, origin, labels)
         cls.configure(config, labels)
         pictures = Pictures.of(name, pinned)

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, PretrainedConfig, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, PretrainedConfig, PreTrainedModel
 
 from harness import models
 from harness.adapter import own_terms
@@ -68,7 +68,7 @@ class Text(Workload):
     ) -> tuple["Text", PreTrainedModel]:
         name, pinned = models.location(params, origin)
         tokenizer = load_tokenizer(name, pinned)
-        config = AutoConfig.from_pretrained(name, trust_remote_code=False, **pinned)
+        config = models.load_config(params, origin)
         _check(config, params, origin)
         base = models.load_weights(cls.auto_class(config), config, params, device, origin)
         return cls(Encoder(tokenizer, params, config.is_encoder_decoder), params), _prepare(

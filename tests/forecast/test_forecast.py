@@ -14,8 +14,9 @@ from harness.forecast.advice import largest_batch
 from harness.forecast.forecast import CONTEXT, Asked, forecast
 from harness.forecast.gpus import GPUS, find_gpu, tokens_per_second
 from harness.forecast.lengths import middles, since_emptied
+from harness.forecast.operations import META
 from harness.forecast.shapes import Followed
-from harness.forecast.storages import META, Trace
+from harness.forecast.storages import Trace
 from harness.result.forecasts import ForecastPeak, forecast_path, read_forecasts, table_of, write_forecasts
 from harness.result.read import read_results
 
@@ -176,12 +177,9 @@ def test_large_models(folder):
     assert made.needed > made.parts.base_weights + made.parts.trained_weights + made.parts.optimizer_state
 
 
-def test_committed_forecasts():
-    made, skipped = read_forecasts([ROOT / "results"])
-    assert not skipped
-    models = {"meta-llama/Llama-3.2-3B", "google-t5/t5-large", "embedded/llama", "embedded/t5"}
-    assert models <= {one.model for one in made}
-    for one in made:
-        assert "\n" not in one.sentence
-        if one.reason is None:
-            assert sum(one.parts.model_dump().values()) == one.training.allocated <= one.training.reserved < one.needed
+def test_evaluation_has_no_gradients_and_training_has_those_of_the_batches_before():
+    folder = CONTENT / "MetaMathQA/experiments/full-finetuning/embedded-llama"
+    at_once = forecast(read_experiment(folder, {"batch_size": 8, "gradient_accumulation_steps": 1}))
+    in_parts = forecast(read_experiment(folder, {"batch_size": 8, "gradient_accumulation_steps": 4}))
+    assert in_parts.evaluation.allocated == at_once.evaluation.allocated
+    assert in_parts.training.allocated >= at_once.training.allocated + in_parts.gradients // 2

@@ -259,6 +259,7 @@ def test_a_run_generates_judges_and_keeps_its_pictures(run_generation, capsys):
     assert "tokens" not in printed
 
 
+@pytest.mark.slow
 def test_two_runs_of_one_seed_are_bit_identical(run_generation):
     first, second = (run_generation(LORA, name=name)[0] for name in ("one", "two"))
     other = run_generation(LORA, "--seed", "1", name="three")[0]
@@ -278,6 +279,7 @@ def test_a_profile_needs_no_pictures(run_generation):
     assert result.quality.test_score is None
 
 
+@pytest.mark.slow
 def test_text_and_classification_import_no_diffusers():
     tried = "import sys, run, harness.workloads.text, harness.workloads.image_classification; sys.exit('diffusers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", tried], cwd=ROOT, check=False).returncode == 0

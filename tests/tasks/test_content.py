@@ -55,10 +55,8 @@ def test_folder_is_valid(folder):
         "tuning.json",
         "README.md",
     }
-    embedded = experiment.params.is_embedded_model
-    assert embedded == folder.name.startswith("embedded-") == (experiment.params.data_source == "embedded"), (
-        "a folder named embedded-… uses the embedded model and data, and only such a folder may"
-    )
+    assert experiment.params.is_embedded_model == folder.name.startswith("embedded-")
+    assert experiment.params.is_hub_model == (experiment.params.data_source == "hub")
 
 
 @pytest.mark.filterwarnings("ignore")  # of the methods' own implementations, as in a rehearsal by hand
