@@ -1,6 +1,6 @@
 """One picture of what a task's experiments generate: a line for each, best first, of the small pictures in its result.
 
-    python -m harness.contact_sheet ImageGeneration embedded --output method_comparison/ImageGeneration/samples.png
+    python -m harness.contact_sheet <Task> embedded --output method_comparison/<Task>/samples.png
 
 draws the results of seed 0 whose experiment contains "embedded". What may not be ranked together shares no sheet.
 """

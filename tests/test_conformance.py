@@ -21,7 +21,7 @@ def method_of(folder):
 
 
 def kind_of(folder):
-    family = next(word for word in ("llama", "t5", "vit", "dit", "flux") if word in folder.name)
+    family = next(word for word in ("llama", "smollm2", "t5", "vit", "dit", "flux") if word in folder.name)
     return "embedded" if folder.name.startswith("embedded-") else "real", family
 
 
