@@ -78,9 +78,7 @@ def execute(record: Record, mode: Mode, task: Task, adapter: Adapter | None) -> 
     held_out = learn_of_base(record, task, workload, base, splits.test) if mode.knows_base else None
     model = attach(record, mode, base, adapter, workload, splits.train)
     sample = train(record, mode, task, workload, model, splits)
-    save(
-        record, mode, model, workload.new_head
-    )  # before the test: what hours of training made survives an evaluation that fails
+    save(record, mode, model, workload.new_head)  # before the test: hours of training survive one that fails
     if mode.tests:
         test(record, task, workload, model, splits.test)
     if mode.measures:
@@ -117,11 +115,10 @@ def learn_of_base(
         quality.base_score, quality.base_invalid_rate = known["score"], known["invalid_rate"]
         log.info("untouched base model: %s %.1f %%", record.result.task.metric, 100 * known["score"])
     lost = None if held_out is None else held_out_loss(record, held_out, base)
-    if lost is not None:
-        result.forgetting = schema.Forgetting(
-            text=held_out.source, unit=held_out.unit, tokens=lost.tokens, base_loss=lost.loss
-        )
-    return None if lost is None else held_out
+    if lost is None:
+        return None
+    result.forgetting = held_out.of_base(lost)
+    return held_out
 
 
 def held_out_loss(record: Record, held_out: HeldOut, model: nn.Module) -> schema.TokenLoss | None:
@@ -268,8 +265,8 @@ def save(record: Record, mode: Mode, model: nn.Module, head: str | None) -> None
 def test(record: Record, task: Task, workload: Workload, model: nn.Module, rows: list[Row]) -> None:
     """Scores the test split, once."""
     scores, answers, seconds = evaluate(record, task, workload, model, rows, "test")
-    references = [row.reference for row in rows]
-    record.result.quality.further_scores = further_scores(task, answers.texts, references) | answers.further
+    further = further_scores(task, answers.texts, [row.reference for row in rows])
+    record.result.quality.further_scores = further | answers.further
     record.note_test(rows, answers, scores, seconds)
 
 
@@ -317,9 +314,8 @@ def start(arguments: Namespace) -> int:
         experiment = (profile_of if arguments.profile else tuning_of)(experiment)
     device = choose_device(arguments.device, touch=len(subsets) == 1)
     machine = hardware(device)
-    plans = [
-        Plan(experiment, subset, arguments.profile, arguments.tune, output, arguments.flags) for subset in subsets
-    ]
+    asked = (arguments.profile, arguments.tune, output, arguments.flags)
+    plans = [Plan(experiment, subset, *asked) for subset in subsets]
     todo = still_to_run(plans, machine["slug"], arguments.overwrite, arguments.skip_existing)
     if len(plans) == len(todo) == 1:
         mode = modes.PROFILE if arguments.profile else modes.TUNING if arguments.tune else modes.REAL

@@ -195,6 +195,12 @@ def save(model: nn.Module, folder: Path, only: Sequence[str] | None = None) -> S
     return sorted(folder.glob("*.safetensors"))
 
 
+def with_own_terms(loss: torch.Tensor, model: nn.Module) -> torch.Tensor:
+    """A loss and what the method adds to it; the same tensor where that is nothing."""
+    terms = own_terms(model)
+    return loss if isinstance(terms, float) else loss + terms
+
+
 def own_terms(model: nn.Module) -> torch.Tensor | float:
     """What a method adds to the loss by the hand of whoever trains it: KaSA's and MonteCLoRA's regularization."""
     config = getattr(model, "peft_config", {}).get("default")

@@ -7,13 +7,24 @@ it fail the ways the real one does.
 import hashlib
 import io
 import json
+import os
 import re
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from harness.experiment import ROOT
+from harness.result.schema import Result
+
+# One process makes many runs, since most of a short run is importing.
+DRIVER = """import json, run, sys
+from harness.arguments import parse_arguments
+sys.exit(max(run.main(parse_arguments(arguments)) for arguments in json.loads(sys.argv[1])))"""
 CREATED_AT = "2024-09-18T15:23:48.000Z"
 
 
@@ -194,3 +205,27 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:  # noqa: C901 one class,
                 self.wfile.write(content)
 
     return Handler
+
+
+def environment(hub: Hub, home: Path) -> dict[str, str]:
+    """Of a user with this hub, an empty cache below `home` and no token."""
+    return os.environ | {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(home), "HF_HUB_ETAG_TIMEOUT": "2",
+                         "HF_HUB_DOWNLOAD_TIMEOUT": "2", "HF_TOKEN": "", "OMP_NUM_THREADS": "1"}  # fmt: skip
+
+
+def run_experiments(
+    task: str, settings: list[str], folder: Path, repos, *experiments: str, faults=(), timeout: int = 600
+) -> tuple[subprocess.CompletedProcess, dict[str, tuple[Result, Path]]]:
+    """Runs experiments of a task as such a user would; returns the process, and results and folders by experiment."""
+    output = folder / "output"
+    runs = [[f"method_comparison/{task}/experiments/{path}", "--device", "cpu", "--output", str(output), *settings]
+            for path in experiments]  # fmt: skip
+    with Hub(*repos) as hub:
+        hub.faults |= dict(faults)
+        done = subprocess.run([sys.executable, "-c", DRIVER, json.dumps(runs)], env=environment(hub, folder / "home"),
+                              cwd=ROOT, capture_output=True, text=True, timeout=timeout)  # fmt: skip
+    found = {}
+    for path in output.glob("runs/*/*/*/result.json"):
+        result = Result.model_validate_json(path.read_text())
+        found[result.run_info.experiment_name] = (result, path.parent)
+    return done, found

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +11,7 @@ import pandas
 import pytest
 import torch
 from conftest import Outcome
-from hub import CREATED_AT, Hub, Repo, parquet_repo
+from hub import CREATED_AT, Hub, Repo, environment, parquet_repo
 from safetensors.torch import save
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -100,14 +99,12 @@ def hub(repos):
 def run_against(tmp_path):
     """Runs run.py in a process of its own, as a user with this hub and an empty cache would."""
 
-    def call(hub, *arguments, before=(), **environment):
+    def call(hub, *arguments, before=(), **more):
         output, home = tmp_path / f"output{len(list(tmp_path.glob('output*')))}", tmp_path / "home"
         command = [*before, sys.executable, str(ROOT / "run.py"), FLAGSHIP, "--device", "cpu", "--output", str(output),
                    *STEPS, *arguments]  # fmt: skip
-        environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(home), "HF_HUB_ETAG_TIMEOUT": "2",
-                       "HF_HUB_DOWNLOAD_TIMEOUT": "2", "OMP_NUM_THREADS": "1", "HF_TOKEN": "", **environment}  # fmt: skip
         done = subprocess.run(
-            command, env=os.environ | environment, cwd=ROOT, capture_output=True, text=True, timeout=300
+            command, env=environment(hub, home) | more, cwd=ROOT, capture_output=True, text=True, timeout=300
         )
         outcome = Outcome(done.returncode, output)
         outcome.errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]

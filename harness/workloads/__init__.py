@@ -16,13 +16,13 @@ from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 
 from harness.adapter_config import Adapter
-from harness.batches import Batch
+from harness.batches import Batch, epoch_order
 from harness.errors import UserError, did_you_mean
 from harness.experiment import Experiment
 from harness.initialization import StartingData
 from harness.overlay import Origin
 from harness.params import TrainingParams
-from harness.result.schema import Inference, Lengths, TokenLoss
+from harness.result.schema import Forgetting, Inference, Lengths, TokenLoss
 from harness.scoring import Scores, score_predictions
 from harness.task import Row, Source, Splits, Task
 
@@ -54,6 +54,10 @@ class HeldOut:
     unit: str = "nats per token"
     name: Literal["forgetting", "drift"] = "forgetting"
 
+    def of_base(self, found: TokenLoss) -> Forgetting:
+        """What a result says of the untouched base model; the trained one's part is not known yet."""
+        return Forgetting(text=self.source, unit=self.unit, tokens=found.tokens, base_loss=found.loss)
+
 
 class Workload(ABC):
     """One kind of task with its processor loaded. The class methods need nothing loaded.
@@ -61,9 +65,10 @@ class Workload(ABC):
     unit: what throughput counts, in the plural. base_settings: the parameters that the untouched base model's score
     depends on, beside model, data and versions. answers_untouched: whether the base model can answer before training.
     new_head: the module that every method must train, since it begins at random; None where there is none.
-    without: the parameters that mean nothing to this kind of task.
+    without: the parameters that mean nothing to this kind of task. params: of the run, where something is loaded.
     """
 
+    params: TrainingParams
     unit: ClassVar[str]
     base_settings: ClassVar[frozenset[str]]
     answers_untouched: ClassVar[bool] = True
@@ -137,9 +142,18 @@ class Workload(ABC):
     def loss(self, model: nn.Module, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Scalar, the mean over what the batch counts, with whatever terms the method adds."""
 
-    @abstractmethod
     def data(self, rows: Sequence[Row], device: torch.device) -> StartingData:
-        """What initializations may ask for, of the training rows in the order of the run."""
+        """What initializations may ask for, of the training rows in the order of the run; here of no text."""
+
+        def batches(count: int, size: int) -> list[Batch]:
+            samples = [self.encode(row) for row in first_rows(rows, count, self.params.seed)]
+            parts = [self.collate(samples[start : start + size]) for start in range(0, count, size)]
+            return [Batch(part.to(device), part.rows, part.counted, part.work) for part in parts]
+
+        def no_text(*_: Any) -> Any:
+            raise UserError("initialization: begins with text, and an image model reads none; choose another")
+
+        return StartingData(batches, no_text, no_text, self.loss)
 
     @abstractmethod
     def answer(self, model: nn.Module, rows: Sequence[Row], description: str) -> Answers:
@@ -164,6 +178,17 @@ class Workload(ABC):
     def held_out(self) -> HeldOut | None:
         """What forgetting is measured on; None where there is nothing to forget."""
         return None
+
+
+def first_rows(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
+    """The first rows that a run of that seed trains on.
+
+    Raises:
+        UserError: there are not so many.
+    """
+    if count > len(rows):
+        raise UserError(f"initialization.rows: expected at most the {len(rows)} rows to train on, got {count}")
+    return [rows[index] for index in epoch_order(len(rows), seed, 0)[:count]]
 
 
 def workload_of(task: Task, experiment: Experiment, adapter: Adapter | None) -> type[Workload]:

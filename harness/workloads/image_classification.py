@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
@@ -10,13 +9,12 @@ from tqdm import tqdm
 from transformers import AutoModelForImageClassification, PretrainedConfig, PreTrainedModel
 
 from harness import models
-from harness.adapter import own_terms
+from harness.adapter import with_own_terms
 from harness.architecture import architecture
-from harness.batches import Batch, epoch_order
+from harness.batches import Batch
 from harness.errors import UserError
 from harness.images.forgetting import PICTURES, misread_letters
 from harness.images.pictures import Pictures, RandomPictures
-from harness.initialization import StartingData
 from harness.measure.inference import BATCH_ROWS, measure_forward
 from harness.overlay import Origin
 from harness.params import TrainingParams
@@ -108,21 +106,7 @@ class Images(Workload):
         return Batch(inputs, rows=len(samples), counted=len(samples), work=len(samples))
 
     def loss(self, model: nn.Module, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        loss, terms = model(**inputs).loss, own_terms(model)
-        return loss if isinstance(terms, float) else loss + terms
-
-    def data(self, rows: Sequence[Row], device: torch.device) -> StartingData:
-        def batches(count: int, size: int) -> list[Batch]:
-            if count > len(rows):
-                raise UserError(f"initialization.rows: expected at most the {len(rows)} rows to train on, got {count}")
-            samples = [self.encode(rows[index]) for index in epoch_order(len(rows), self.params.seed, 0)[:count]]
-            parts = [self.collate(samples[start : start + size]) for start in range(0, count, size)]
-            return [Batch(part.to(device), part.rows, part.counted, part.work) for part in parts]
-
-        def no_text(*_: Any) -> Any:
-            raise UserError("initialization: begins with text, and an image model reads none; choose another")
-
-        return StartingData(batches, no_text, no_text, self.loss)
+        return with_own_terms(model(**inputs).loss, model)
 
     @torch.inference_mode()
     def answer(self, model: nn.Module, rows: Sequence[Row], description: str) -> Answers:

@@ -10,9 +10,9 @@ from torch import nn
 from tqdm import tqdm
 
 from harness import models
-from harness.adapter import own_terms
+from harness.adapter import with_own_terms
 from harness.architecture import DenoiserConfig, architecture
-from harness.batches import Batch, epoch_order
+from harness.batches import Batch
 from harness.errors import UserError, blame
 from harness.images import denoisers
 from harness.images.class_table import ClassTable
@@ -20,7 +20,6 @@ from harness.images.denoisers import Denoisers
 from harness.images.denoising import Denoising, file_of
 from harness.images.flow import Noisy, flow_loss, make_noisy
 from harness.images.flux2 import Flux2
-from harness.initialization import StartingData
 from harness.measure.inference import measure_forward
 from harness.overlay import Origin
 from harness.params import TrainingParams
@@ -117,21 +116,7 @@ class Generation(Workload):
     def loss(self, model: nn.Module, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         noisy = Noisy(*(inputs[name] for name in Noisy._fields))
         predicted = self.denoising.velocity(model, noisy.sample, noisy.timestep, inputs["condition"])
-        loss, terms = flow_loss(predicted, noisy), own_terms(model)
-        return loss if isinstance(terms, float) else loss + terms
-
-    def data(self, rows: Sequence[Row], device: torch.device) -> StartingData:
-        def batches(count: int, size: int) -> list[Batch]:
-            if count > len(rows):
-                raise UserError(f"initialization.rows: expected at most the {len(rows)} rows to train on, got {count}")
-            samples = [self.encode(rows[index]) for index in epoch_order(len(rows), self.params.seed, 0)[:count]]
-            parts = [self.collate(samples[start : start + size]) for start in range(0, count, size)]
-            return [Batch(part.to(device), part.rows, part.counted, part.work) for part in parts]
-
-        def no_text(*_: Any) -> Any:
-            raise UserError("initialization: begins with text, and this model reads none; choose another")
-
-        return StartingData(batches, no_text, no_text, self.loss)
+        return with_own_terms(flow_loss(predicted, noisy), model)
 
     @torch.inference_mode()
     def answer(self, model: nn.Module, rows: Sequence[Row], description: str) -> Answers:

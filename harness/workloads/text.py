@@ -1,5 +1,6 @@
 """Text to text: causal and encoder-decoder language models that write their answers, greedily."""
 
+import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,11 +10,11 @@ from torch import nn
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, PretrainedConfig, PreTrainedModel
 
 from harness import models
-from harness.adapter import own_terms
+from harness.adapter import with_own_terms
 from harness.architecture import architecture
-from harness.batches import Batch, epoch_order
+from harness.batches import Batch
 from harness.errors import UserError
-from harness.initialization import StartingData
+from harness.initialization import Examples, StartingData
 from harness.measure.forgetting import held_out_texts, text_source, token_loss
 from harness.measure.inference import BATCH_ROWS, measure_inference
 from harness.overlay import Origin
@@ -23,7 +24,7 @@ from harness.task import Row, Splits, Task
 from harness.text.encoding import Encoder, Sample, collate, load_tokenizer
 from harness.text.generation import generate, neutralize_generation_config
 from harness.text.random_text import RandomEncoder, random_splits
-from harness.workloads import Answers, HeldOut, Workload
+from harness.workloads import Answers, HeldOut, Workload, first_rows
 
 log = logging.getLogger("run")
 NEEDED = ("max_seq_length", "generation_kwargs")
@@ -94,23 +95,13 @@ class Text(Workload):
         )
 
     def loss(self, model: nn.Module, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        loss, terms = model(**inputs, use_cache=False).loss, own_terms(model)
-        return loss if isinstance(terms, float) else loss + terms
+        return with_own_terms(model(**inputs, use_cache=False).loss, model)
 
     def data(self, rows: Sequence[Row], device: torch.device) -> StartingData:
-        def first(count: int) -> list[Row]:
-            if count > len(rows):
-                raise UserError(f"initialization.rows: expected at most the {len(rows)} rows to train on, got {count}")
-            return [rows[index] for index in epoch_order(len(rows), self.params.seed, 0)[:count]]
+        def examples(count: int) -> Examples:
+            return [self.encoder.parts(row) for row in first_rows(rows, count, self.params.seed)]
 
-        def batches(count: int, size: int) -> list[Batch]:
-            samples = [self.encode(row) for row in first(count)]
-            parts = [self.collate(samples[start : start + size]) for start in range(0, count, size)]
-            return [Batch(part.to(device), part.rows, part.counted, part.work) for part in parts]
-
-        return StartingData(
-            batches, lambda count: [self.encoder.parts(row) for row in first(count)], self.encoder.tokens, self.loss
-        )
+        return dataclasses.replace(super().data(rows, device), examples=examples, tokens=self.encoder.tokens)
 
     def answer(self, model: nn.Module, rows: Sequence[Row], description: str) -> Answers:
         generated = generate(model, self.encoder.tokenizer, self._prompts(rows), self.params, description)

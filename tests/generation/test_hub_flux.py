@@ -1,20 +1,17 @@
 """The real path of image generation: unmodified experiments against a hub on 127.0.0.1 with a tiny FLUX.2 and a few pictures."""
 
 import json
-import os
 import re
-import subprocess
-import sys
+from functools import partial
 
 import pytest
-from hub import Hub
+from hub import run_experiments
 from PIL import Image
 from safetensors.torch import load_file
 from tiny_flux import dino_repo, pictures_repo, pipeline_repo
 
 from harness.experiment import ROOT, read_experiment
 from harness.images import similarity
-from harness.result.schema import Result
 from harness.task import load_task
 
 FOLDER = ROOT / "method_comparison" / "ImageGeneration"
@@ -28,33 +25,12 @@ STEPS = [
     for setting in ("max_steps=2", "eval_steps=2", "sampling.steps=2", "sampling.side=64")
     for word in ("--set", setting)
 ]
-# One process makes many runs, since most of a short run is importing.
-DRIVER = """import json, run, sys
-from harness.arguments import parse_arguments
-sys.exit(max(run.main(parse_arguments(arguments)) for arguments in json.loads(sys.argv[1])))"""
 
 
 @pytest.fixture
 def run_all(tmp_path):
-    """Runs experiments as a user with this hub and an empty cache would; returns the process and results by experiment."""
-
-    def call(repos, *experiments, faults=()):
-        output = tmp_path / "output"
-        runs = [[f"method_comparison/ImageGeneration/experiments/{path}", "--device", "cpu", "--output", str(output), *STEPS]
-                for path in experiments]  # fmt: skip
-        with Hub(*repos) as hub:
-            hub.faults |= dict(faults)
-            environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home"), "HF_HUB_ETAG_TIMEOUT": "2",
-                           "HF_HUB_DOWNLOAD_TIMEOUT": "2", "HF_TOKEN": "", "OMP_NUM_THREADS": "1"}  # fmt: skip
-            done = subprocess.run([sys.executable, "-c", DRIVER, json.dumps(runs)], env=os.environ | environment, cwd=ROOT,
-                                  capture_output=True, text=True, timeout=900)  # fmt: skip
-        found = {}
-        for path in output.glob("runs/*/*/*/result.json"):
-            result = Result.model_validate_json(path.read_text())
-            found[result.run_info.experiment_name] = (result, path.parent)
-        return done, found
-
-    return call
+    """Runs experiments as a user with an empty cache would; see `run_experiments`."""
+    return partial(run_experiments, "ImageGeneration", STEPS, tmp_path, timeout=900)
 
 
 def repos(without="", broken=False, count=20):

@@ -2,14 +2,13 @@
 
 import io
 import json
-import os
 import subprocess
 import sys
 
 import datasets
 import pytest
 import torch
-from hub import Hub, Repo, parquet_repo
+from hub import DRIVER, Hub, Repo, environment, parquet_repo
 from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import T5Config, T5ForConditionalGeneration, T5Tokenizer
@@ -34,10 +33,6 @@ RUNS = {
 STEPS = [word for setting in ("max_steps=2", "eval_steps=2", "batch_size=4", "gradient_accumulation_steps=2", "valid_samples=2",
                                                 "generation_kwargs.max_new_tokens=4")
          for word in ("--set", setting)]  # fmt: skip
-# One process makes many runs, since most of a short run is importing.
-DRIVER = """import json, run, sys
-from harness.arguments import parse_arguments
-sys.exit(max(run.main(parse_arguments(arguments)) for arguments in json.loads(sys.argv[1])))"""
 
 
 def params_of(path):
@@ -140,10 +135,8 @@ def run_all(tmp_path, hub):
 
     def call(arguments):
         output = tmp_path / "output"
-        environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home"), "HF_HUB_ETAG_TIMEOUT": "2",
-                       "HF_HUB_DOWNLOAD_TIMEOUT": "2", "HF_TOKEN": "", "OMP_NUM_THREADS": "1"}  # fmt: skip
         done = subprocess.run([sys.executable, *arguments(["--device", "cpu", "--output", str(output), *STEPS])],
-                              env=os.environ | environment, cwd=ROOT, capture_output=True, text=True, timeout=300)  # fmt: skip
+                              env=environment(hub, tmp_path / "home"), cwd=ROOT, capture_output=True, text=True, timeout=300)  # fmt: skip
         assert done.returncode == 0, done.stderr
         found = {}
         for path in output.glob("runs/*/*/*/result.json"):

@@ -2,24 +2,21 @@
 
 import io
 import json
-import os
 import re
-import subprocess
-import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import datasets
 import pytest
 import torch
-from hub import Hub, Repo, parquet_repo
+from hub import Repo, parquet_repo, run_experiments
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import ViTConfig, ViTModel
 
 from harness.experiment import ROOT, read_experiment
-from harness.result.schema import Result
 from harness.task import load_task
 
 FOLDER = ROOT / "method_comparison" / "ImageClassification"
@@ -30,10 +27,6 @@ PARAMS = read_experiment(FOLDER / "experiments" / LORA).params
 MODEL = PARAMS.model_id
 STEPS = [word for setting in ("max_steps=2", "eval_steps=2", "batch_size=4", "gradient_accumulation_steps=2", "valid_samples=2")
          for word in ("--set", setting)]  # fmt: skip
-# One process makes many runs, since most of a short run is importing; AdaLoRA is told the length of its run.
-DRIVER = """import json, run, sys
-from harness.arguments import parse_arguments
-sys.exit(max(run.main(parse_arguments(arguments)) for arguments in json.loads(sys.argv[1])))"""
 
 
 def tiny_vit(without: str = "") -> Repo:
@@ -85,25 +78,8 @@ def pets(broken: bool = False) -> Repo:
 
 @pytest.fixture
 def run_all(tmp_path):
-    """Runs experiments as a user with this hub and an empty cache would; returns the process and results by experiment."""
-
-    def call(repos, *experiments, faults=()):
-        output = tmp_path / "output"
-        runs = [[f"method_comparison/ImageClassification/experiments/{path}", "--device", "cpu", "--output", str(output), *STEPS]
-                for path in experiments]  # fmt: skip
-        with Hub(*repos) as hub:
-            hub.faults |= dict(faults)
-            environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home"), "HF_HUB_ETAG_TIMEOUT": "2",
-                           "HF_HUB_DOWNLOAD_TIMEOUT": "2", "HF_TOKEN": "", "OMP_NUM_THREADS": "1"}  # fmt: skip
-            done = subprocess.run([sys.executable, "-c", DRIVER, json.dumps(runs)], env=os.environ | environment, cwd=ROOT,
-                                  capture_output=True, text=True, timeout=600)  # fmt: skip
-        found = {}
-        for path in output.glob("runs/*/*/*/result.json"):
-            result = Result.model_validate_json(path.read_text())
-            found[result.run_info.experiment_name] = (result, path.parent)
-        return done, found
-
-    return call
+    """Runs experiments as a user with an empty cache would; see `run_experiments`."""
+    return partial(run_experiments, "ImageClassification", STEPS, tmp_path)
 
 
 def check(path, result, folder):
