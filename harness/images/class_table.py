@@ -10,7 +10,8 @@ from torch import nn
 
 from harness.architecture import DenoiserConfig
 from harness.errors import UserError
-from harness.images.denoising import Denoising, generator_of, picture_of
+from harness.images.denoising import Denoising, generator_of
+from harness.images.pictures import picture_of
 from harness.params import TrainingParams
 from harness.task import Row
 

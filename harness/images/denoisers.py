@@ -49,11 +49,10 @@ def config_of(params: TrainingParams, origin: Origin) -> DenoiserConfig:
     Raises:
         UserError: it is another kind of model.
     """
+    name, pinned = models.location(params, origin)
     if params.is_embedded_model:
-        models.location(params, origin)
         config = architecture(params.model_id, origin("model_id"))
     else:
-        name, pinned = models.location(params, origin)
         config = DenoiserConfig(**Flux2Transformer2DModel.load_config(name, subfolder=SUBFOLDER, **pinned))
     return check_kind(config, params, origin)
 

@@ -9,11 +9,10 @@ from typing import Any
 
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import nn
 
 from harness.architecture import DenoiserConfig
-from harness.errors import UserError
 from harness.images.flow import sample_pictures
 from harness.models import DTYPES
 from harness.params import Sampling, TrainingParams
@@ -119,20 +118,6 @@ class Denoising(ABC):
 def generator_of(key: str) -> torch.Generator:
     """Random numbers that a text decides."""
     return torch.Generator().manual_seed(int.from_bytes(hashlib.sha256(key.encode()).digest()[:7], "big"))
-
-
-def picture_of(row: Row, mode: str) -> Image.Image:
-    """A row's picture, in a mode of Pillow.
-
-    Raises:
-        UserError: it has none, or one that Pillow cannot read.
-    """
-    try:
-        with Image.open(io.BytesIO(row.image or b"")) as image:
-            return image.convert(mode)
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        reason = "has no image" if not row.image else f"its image cannot be read: {str(error)[:100]}"
-        raise UserError(f"{row.prompt}: {reason}; leave the row out in load_splits") from None
 
 
 def file_of(picture: Image.Image) -> bytes:

@@ -19,7 +19,8 @@ from transformers import AutoTokenizer, Qwen3ForCausalLM
 
 from harness.architecture import DenoiserConfig
 from harness.errors import UserError, one_line
-from harness.images.denoising import Denoising, file_of, generator_of, picture_of
+from harness.images.denoising import Denoising, file_of, generator_of
+from harness.images.pictures import picture_of
 from harness.images.similarity import similarities
 from harness.params import TrainingParams
 from harness.task import Row, Splits, Task

@@ -49,13 +49,7 @@ class Pictures:
         Raises:
             UserError: the row has no picture, or one that Pillow cannot read.
         """
-        try:
-            with Image.open(io.BytesIO(row.image or b"")) as image:
-                picture = image.convert("RGB")
-        except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-            reason = "has no image" if not row.image else f"its image cannot be read: {str(error)[:100]}"
-            raise UserError(f"{row.prompt}: {reason}; leave the row out in load_splits") from None
-        return self.resized(picture)
+        return self.resized(picture_of(row, "RGB"))
 
     def resized(self, picture: Image.Image) -> torch.Tensor:
         """Bytes of shape (3, height, width) of an RGB picture, as large as the model reads it."""
@@ -65,6 +59,20 @@ class Pictures:
     def scaled(self, pixels: Sequence[torch.Tensor]) -> torch.Tensor:
         """Pixel values (rows, 3, height, width) in float32, as the model was trained on."""
         return (torch.stack(list(pixels)).float() * self._rescale - self._mean) / self._std
+
+
+def picture_of(row: Row, mode: str) -> Image.Image:
+    """A row's picture, in a mode of Pillow.
+
+    Raises:
+        UserError: it has none, or one that Pillow cannot read.
+    """
+    try:
+        with Image.open(io.BytesIO(row.image or b"")) as image:
+            return image.convert(mode)
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        reason = "has no image" if not row.image else f"its image cannot be read: {str(error)[:100]}"
+        raise UserError(f"{row.prompt}: {reason}; leave the row out in load_splits") from None
 
 
 def thumbnail(content: bytes) -> str:
