@@ -43,6 +43,7 @@ print(importlib.util.find_spec("kernels"), is_kernels_available())
 
 
 @pytest.mark.parametrize("module", ["run", "harness.optimizers"])
+@pytest.mark.slow
 def test_no_library_fetches_code(module, tmp_path):
     """A package `kernels` is installed that notes what it is asked for."""
     package, canary = tmp_path / "kernels", tmp_path / "canary"

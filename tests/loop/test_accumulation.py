@@ -51,6 +51,7 @@ def test_four_times_eight_is_thirty_two(make, loss_on):
 
 
 @pytest.mark.parametrize("accumulation", [2, 4])
+@pytest.mark.slow
 def test_whole_runs_agree_too(run_main, accumulation):
     whole = run_main("experiments/lora/embedded-llama-rank8", "--set", "batch_size=8")
     parts = run_main("experiments/lora/embedded-llama-rank8", "--set", f"batch_size={8 // accumulation}",

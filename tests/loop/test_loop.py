@@ -29,6 +29,7 @@ def test_one_seed_is_bit_identical_and_another_is_not(run_main):
     assert first.json["provenance"]["config_fingerprint"] == other.json["provenance"]["config_fingerprint"]
 
 
+@pytest.mark.slow
 def test_dropout_follows_the_seed_too(run_main, write_experiment):
     folder = write_experiment(
         {"peft_type": "LORA", "r": 4, "target_modules": ["q_proj"], "lora_dropout": 0.3}, {"profile": "embedded"}

@@ -110,6 +110,7 @@ def test_the_loss_curve_is_trainers(case, tmp_path, monkeypatch, small_splits):
         ("method_comparison/SuperGLUE/experiments/ia3/embedded-t5", "copa", 2e-2),
     ],
 )
+@pytest.mark.slow
 def test_the_loss_curve_of_an_encoder_decoder_model_is_trainers(
     folder, subset, lr, tmp_path, monkeypatch, small_splits
 ):

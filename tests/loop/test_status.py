@@ -114,6 +114,7 @@ def test_ctrl_c_during_training(tmp_path, sent):
     check(Outcome(process.returncode, tmp_path), "cancelled", 130)
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_a_json_too(tmp_path):
     command = [sys.executable, str(ROOT / "run.py"), LORA, "--device", "cpu", "--output", str(tmp_path)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as process:

@@ -87,6 +87,7 @@ def test_only_the_named_adapter_is_saved(kind, saved, tmp_path):
     torch.testing.assert_close(logits(loaded, kind), second, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_fresh_process_loads_it_with_the_three_lines_of_the_documentation(saved, tmp_path):
     base = tiny_model("llama")
     base.save_pretrained(tmp_path / "base")

@@ -136,6 +136,7 @@ def test_any_text_gets_a_score(prediction, reference):
     assert score.valid == bool(prediction.strip())
 
 
+@pytest.mark.slow
 def test_rouge_needs_neither_network_nor_cache_and_warns_of_nothing(tmp_path):
     code = ("from harness.rouge import Rouge\n"
             "print(Rouge().compute(predictions=['a b', ''], references=['a c', 'd']))")  # fmt: skip
