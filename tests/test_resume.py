@@ -127,8 +127,8 @@ def steps_of(arguments):
 LONG = pytest.mark.slow
 
 
-@pytest.mark.parametrize("name", ["lora with dropout", "adalora", "t5 subset",
-                                  pytest.param("selected names of an image model", marks=LONG)])  # fmt: skip
+@pytest.mark.parametrize("name", ["lora with dropout", *(pytest.param(name, marks=LONG) for name in (
+    "adalora", "t5 subset", "selected names of an image model"))])  # fmt: skip
 def test_killed_three_times_and_resumed_it_is_the_same_run(name, run_main, request, losses, tmp_path, monkeypatch):
     arguments = EXPERIMENTS[name](request)
     arguments = (*arguments, *steps_of(arguments))
@@ -281,6 +281,7 @@ def test_without_resume_it_begins_anew(run_main, interrupted):
     assert not path.exists(), "no run would want it after this one succeeded"
 
 
+@pytest.mark.slow
 def test_checkpoints_change_no_result_and_no_configuration(run_main, write_experiment):
     folder = write_experiment(
         DROPOUT, EMBEDDED | {"max_steps": 4, "eval_steps": 2, "generation_kwargs": {"max_new_tokens": 4}}

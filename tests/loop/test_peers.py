@@ -121,8 +121,9 @@ def test_the_loss_curve_of_an_encoder_decoder_model_is_trainers(
 
 @pytest.mark.parametrize(
     ("method", "lr"),
-    [("lora/embedded-vit-qv-rank16", 3e-3), pytest.param("full-finetuning/embedded-vit", 1e-3, marks=LONG)],
+    [("lora/embedded-vit-qv-rank16", 3e-3), ("full-finetuning/embedded-vit", 1e-3)],
 )
+@pytest.mark.slow
 def test_the_loss_curve_of_an_image_model_is_trainers(method, lr, tmp_path, monkeypatch, small_splits):
     changes = {"optimizer_kwargs": {"lr": lr, "weight_decay": 0.0}, "gradient_accumulation_steps": 2}
     folder = f"method_comparison/ImageClassification/experiments/{method}"

@@ -56,7 +56,10 @@ def logits(model):
 
 
 @pytest.mark.filterwarnings("ignore:Unsupported layer type")
-@pytest.mark.parametrize("name", ADAPTERS)
+@pytest.mark.parametrize(
+    "name",
+    [name if name in ("LoRA", "IA3") else pytest.param(name, marks=pytest.mark.slow) for name in ADAPTERS],
+)
 def test_variants_are_what_they_are_called(name):
     torch.manual_seed(0)
     config, can_merge = ADAPTERS[name]

@@ -37,6 +37,7 @@ def test_parts_of_a_run_are_what_its_parameters_take(experiment, trained, frozen
     assert parts["remainder"] >= 0
 
 
+@pytest.mark.slow
 def test_a_packed_base_takes_less(run_main):
     plain = run_main(LORA).json["memory_parts"]["base_weights"]
     packed = {dtype: run_main(LORA, "--set", f"dtype={dtype}").json["memory_parts"]["base_weights"] for dtype in

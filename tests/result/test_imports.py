@@ -42,7 +42,8 @@ sys.exit(pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider", "tests/r
 """
 
 
-@pytest.mark.parametrize("code", [READ, COMMANDS, COLLECT], ids=["read", "commands", "collect the tests"])
+@pytest.mark.parametrize("code", [READ, COMMANDS, pytest.param(COLLECT, marks=pytest.mark.slow)],
+                         ids=["read", "commands", "collect the tests"])  # fmt: skip
 def test_no_torch_is_needed(code):
     """Nor pyarrow, which the requirements of a run bring along. That modules import is held by tests/test_arrows.py."""
     done = subprocess.run([sys.executable, "-c", BLOCKED + code], cwd=ROOT, capture_output=True, text=True)
