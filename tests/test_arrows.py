@@ -95,6 +95,7 @@ def test_every_module_has_a_layer():
     tools = {
         "harness",
         "table",
+        "plot",
         "contact_sheet",
         "compare",
         "quoted",

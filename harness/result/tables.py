@@ -42,7 +42,7 @@ def results_table(records: Sequence[Record]) -> str:
     empty = [""] * (len(heads) - 8)
     for name, score, invalid in [*_base(records), *_majority(records)]:
         body.append([name, *empty[: 1 + marked], "0", *empty[1 + marked :], "", score, "", "", invalid, ""])
-    return _markdown(heads, body)
+    return markdown(heads, body)
 
 
 def _lines(records: Sequence[Record]) -> Lines:
@@ -96,7 +96,8 @@ def _majority(records: Sequence[Record]) -> list[tuple[str, str, str]]:
     return [] if math.isnan(share) else [("*always the most frequent answer*", f"{100 * share:.1f}", "0.0")]
 
 
-def _markdown(heads: Sequence[str], body: Iterable[Sequence[str]]) -> str:
+def markdown(heads: Sequence[str], body: Iterable[Sequence[str]]) -> str:
+    """A table of these columns."""
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     return "\n".join([*lines, *("|" + "|".join(f" {part} " if part else " " for part in row) + "|" for row in body)])
 
@@ -123,7 +124,7 @@ def means_table(records: Sequence[Record]) -> str:
         cells += [f"{statistics.stdev(found.by_seed.values()):.1f}" if found and len(found.by_seed) > 1 else ""]
         rows.append((sign * found.mean if found else -math.inf, [name, *([mark] if marked else []), *cells]))
     heads = ["experiment", *(["machine"] if marked else []), *subsets, "mean", "std"]
-    return _markdown(heads, [row for _, row in sorted(rows, key=lambda row: row[0], reverse=True)])
+    return markdown(heads, [row for _, row in sorted(rows, key=lambda row: row[0], reverse=True)])
 
 
 def task_tables(records: Sequence[Record], costs: bool = False) -> str:
@@ -139,7 +140,7 @@ def task_tables(records: Sequence[Record], costs: bool = False) -> str:
         groups = partition(whole, SCORES)
         for group in groups:
             for part in partition(group, MACHINE) if costs else [group]:
-                parts += [_title(part), costs_table(part) if costs else results_table(part)]
+                parts += [title_of(part), costs_table(part) if costs else results_table(part)]
             uneven = "" if costs else unequal_budgets(record["budget"] for record in group)
             parts += [f"Beware: {uneven}."] if uneven else []
         subsets = {record["subset"] for record in whole}
@@ -157,7 +158,8 @@ def partition(records: Sequence[Record], keys: Iterable[str]) -> list[list[Recor
     return [groups[key] for key in sorted(groups, key=str)]
 
 
-def _title(part: Sequence[Record]) -> str:
+def title_of(part: Sequence[Record]) -> str:
+    """Of which runs a table is: protocol, base model, machines, seeds, rows."""
     first = part[0]
     machines = dict.fromkeys(f"{one['hardware']} ({one['cpu']})" if one["cpu"] else one["hardware"] for one in part)
     seeds = ", ".join(f"{seed:.0f}" for seed in sorted({record["seed"] for record in part}))
