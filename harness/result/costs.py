@@ -14,7 +14,7 @@ from harness.result.comparable import Record
 KEYS = (
     "trainable_params", "headless_params", "stored_params", "storage", "headless_storage", "memory_train",
     "base_weights", "trained_weights", "gradients", "optimizer_state", "remainder", "train_tokens_per_second",
-    "flops_per_token", "matmul_share", "overhead_unmerged", "overhead_merged", "forgetting",
+    "flops_per_token", "matmul_share", "overhead_unmerged", "overhead_merged", "forgetting", "drift",
 )  # fmt: skip
 # Where a table has room for other digits than a page, in the unit that the head names.
 _WRITERS: dict[str, Callable[[float], str]] = {

@@ -45,6 +45,7 @@ _FIELDS: dict[str, Any] = {
     "quality.test_score": Share,
     "quality.test_scores": list[Share],
     "quality.base_invalid_rate": Share,
+    "quality.further_scores": dict[str, Signed],
     **{f"provenance.{key}_fingerprint": Text for key in ("data", "base_model")},
     "provenance.shared_device": bool,
 }

@@ -14,6 +14,7 @@ A record holds the columns of harness/result/columns.py but those over seeds, nu
     direction_known, share: of the metric (harness/result/metrics.py)
     items             number of test items that the score tells of itself; NaN where unknown
     cpu, accelerator, precision, test_rows, base_invalid_rate, overhead_*_range: what only the Markdown tables show
+    further           likewise: what else the task reports of the whole test split, by name
 
 What is absent or null is missing. What has the wrong type, or cannot be (a negative size, an accuracy of 45), makes
 the whole file unreadable, since nothing else in it could be trusted then.
@@ -273,6 +274,7 @@ def _add_derived(record: Values, data: File) -> None:
     record["gain"] = (record["score"] - record["base_score"]) * (1 if record["higher_is_better"] else -1)
     record["test_rows"] = data.task and data.task.test_rows
     record["base_invalid_rate"] = data.quality and data.quality.base_invalid_rate
+    record["further"] = (data.quality and data.quality.further_scores) or {}
     for key in ("overhead_unmerged", "overhead_merged"):
         one = data.inference and getattr(data.inference, key)
         record[f"{key}_range"] = one and (one.lowest, one.highest)

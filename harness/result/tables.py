@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from harness.result.comparable import MACHINE, SCORES, Record, differing_setting, machine_marks
 from harness.result.costs import cell, costs_table, measured, of_one_piece, title
+from harness.result.metrics import is_share
 from harness.result.subsets import mean_over_subsets
 from harness.result.tuning import unequal_budgets
 
@@ -26,7 +27,9 @@ def results_table(records: Sequence[Record]) -> str:
     keys = _SIZES if marked else (*_SIZES, *_COSTS)
     keys = [key for key in keys if not key.startswith("headless") or measured(key, records)]
     heads = ["experiment", *(["machine"] if marked else []), *(title(key, records) for key in keys)]
-    heads += [f"{records[0]['metric']} %", "std", "by seed", "invalid %", "tuning"]
+    further = [name for name in dict.fromkeys(name for record in records for name in record["further"])
+               if name != records[0]["metric"]]  # fmt: skip
+    heads += [f"{records[0]['metric']} %", "std", "by seed", *map(_head, further), "invalid %", "tuning"]
     sign = _sign(records)
     ordered = sorted(lines.items(), key=lambda item: (-sign * _mean_score(item[1]), item[0]))
     body = [
@@ -34,14 +37,28 @@ def results_table(records: Sequence[Record]) -> str:
             of_one_piece(_name(name, group), group),
             *([mark] if marked else []),
             *(cell(key, group) for key in keys),
-            *_scores(group),
+            *_scores(group, further),
             group[0]["budget"],
         ]
         for (name, mark), group in ordered
     ]
-    empty = [""] * (len(heads) - 8)
+    empty = [""] * (len(heads) - 8 - len(further))
     for name, score, invalid in [*_base(records), *_majority(records)]:
-        body.append([name, *empty[: 1 + marked], "0", *empty[1 + marked :], "", score, "", "", invalid, ""])
+        body.append(
+            [
+                name,
+                *empty[: 1 + marked],
+                "0",
+                *empty[1 + marked :],
+                "",
+                score,
+                "",
+                "",
+                *[""] * len(further),
+                invalid,
+                "",
+            ]
+        )
     return markdown(heads, body)
 
 
@@ -66,13 +83,27 @@ def _mean_score(group: Sequence[Record]) -> float:
     return statistics.fmean(record["score"] for record in group)
 
 
-def _scores(group: Sequence[Record]) -> list[str]:
+def _head(name: str) -> str:
+    return f"{name} %" if is_share(name, ours=True) else name
+
+
+def _further(name: str, group: Sequence[Record]) -> str:
+    """The mean of a further figure over seeds."""
+    values = [record["further"][name] for record in group if name in record["further"]]
+    if not values:
+        return "not measured"
+    mean = statistics.fmean(values)
+    return f"{100 * mean:.1f}" if is_share(name, ours=True) else f"{mean:.3g}"
+
+
+def _scores(group: Sequence[Record], further: Sequence[str]) -> list[str]:
     scores = [100 * record["score"] for record in group]
     invalid = [100 * record["invalid_rate"] for record in group if not math.isnan(record["invalid_rate"])]
     return [
         f"{statistics.fmean(scores):.1f}",
         f"{statistics.stdev(scores):.1f}" if len(scores) > 1 else "one seed",
         " / ".join(f"{score:.1f}" for score in scores),
+        *(_further(name, group) for name in further),
         f"{statistics.fmean(invalid):.1f}" if invalid else "not measured",
     ]
 

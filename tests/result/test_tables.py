@@ -103,3 +103,15 @@ def test_what_is_not_comparable_shares_no_table(apart):
 def test_seeds_of_an_edited_experiment_are_marked():
     edited = record("a", 0.9, seed=1, dtype="bfloat16")
     assert "| lora/a (its seeds differ in dtype) |" in results_table([record("a", 0.5), edited])
+
+
+def test_further_figures_have_columns_and_the_metric_itself_has_one_only():
+    further = {"accuracy": 0.5, "macro-F1": 0.25, "Fréchet distance": 0.0793}
+    heads, _, first, second, *_ = results_table(
+        [record("a", 0.5, quality__further_scores=further), record("b", 0.4)]
+    ).splitlines()
+    assert "| accuracy % | std | by seed | macro-F1 % | Fréchet distance | invalid % |" in heads
+    assert "| 50.0 | 25.0 | 0.0793 | 0.0 |" in first
+    assert "| 40.0 | not measured | not measured | 0.0 |" in second
+    lines = results_table([record("a", 0.5, quality__further_scores=further)]).splitlines()
+    assert {line.count("|") for line in lines} == {heads.count("|")}
