@@ -1,8 +1,8 @@
 """One picture of a task's board: each method's best experiment, its score against its memory, and the Pareto front.
 
-    python -m harness.plot MetaMathQA --committed --output docs/board.svg
+    python -m harness.plot <Task> --committed --output docs/board.svg
 
-draws what `python -m harness.table MetaMathQA --committed --best` prints, a panel for each base model. The front is
+draws what `python -m harness.table <Task> --committed --best` prints, a panel for each base model. The front is
 what no other experiment beats in both; its points and full fine-tuning have numbers, with names beside the panel.
 """
 
