@@ -17,10 +17,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.errors import UserError, run_command
-from harness.result.board import Board, boards
+from harness.result.board import Board
 from harness.result.pareto import front
-from harness.result.tuning import tunings_of
-from harness.table import ranked
+from harness.table import boards_of, ranked
 
 MIB = 2**20
 INK, QUIET = "#1f4e79", "#9aa5b1"
@@ -83,10 +82,8 @@ def start(argv: Sequence[str] | None) -> None:
     parser.add_argument("--committed", action="store_true", help="only results that git tracks")
     parser.add_argument("--output", type=Path, required=True, help="the SVG to write")
     arguments = parser.parse_args(argv)
-    records = ranked(arguments.task, arguments.pattern, arguments.committed)
-    found = boards(records, dict(tunings_of(arguments.task)))
-    if not found:
-        raise UserError(f"no tuned results of {arguments.task} match; see python suite.py tune --help")
+    records = ranked(arguments.task, arguments.pattern, only_committed=arguments.committed)
+    found = boards_of(arguments.task, records)
     if apart := [board.lines[0].runs[0]["model"] for board in found if not board.one_machine]:
         raise UserError(f"{', '.join(apart)}: measured on several machines, so that memory cannot be compared")
     draw(found, arguments.output)

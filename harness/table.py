@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from harness.errors import UserError, run_command
 from harness.experiment import ROOT
-from harness.result.board import board_table
+from harness.result.board import Board, board_table, boards
 from harness.result.comparable import Record, unranked
 from harness.result.provenance import committed
 from harness.result.read import read_results
@@ -41,35 +41,51 @@ def start(argv: Sequence[str] | None) -> None:
     if arguments.tuning:
         print(rates_table(tunings_of(arguments.task, arguments.pattern)))
         return
-    records = ranked(arguments.task, arguments.pattern, arguments.committed)
-    shown = [one for one in records if arguments.subset in (None, one["subset"])]
-    if not shown:
-        raise UserError(f"no results of {arguments.task} match; run an experiment first: python run.py --help")
-    if arguments.best:
-        print(board_table(shown, dict(tunings_of(arguments.task))))
-        return
-    print(task_tables(shown, arguments.costs) + "\n")
+    shown = ranked(arguments.task, arguments.pattern, arguments.subset, arguments.committed)
+    print(
+        board_table(boards_of(arguments.task, shown)) if arguments.best else task_tables(shown, arguments.costs) + "\n"
+    )
 
 
-def ranked(task: str, pattern: str = "", only_committed: bool = False) -> list[Record]:
+def boards_of(task: str, records: Sequence[Record]) -> list[Board]:
+    """The boards of a task's ranked results; on stderr what is on none since nothing says how it was tuned.
+
+    Raises:
+        UserError: no experiment was tuned.
+    """
+    found = boards(records, dict(tunings_of(task)))
+    if not found:
+        raise UserError(f"no tuned results of {task} match; see python suite.py tune --help")
+    for name in dict.fromkeys(name for board in found for name in board.untuned):
+        print(f"warning: {name} left out: untuned", file=sys.stderr)
+    return found
+
+
+def ranked(task: str, pattern: str = "", subset: str | None = None, only_committed: bool = False) -> list[Record]:
     """A task's results that tables rank, sorted by file; on stderr which files were left out and why.
 
     Args:
         task: its name.
         pattern: part of the experiment's name.
+        subset: of the task; None for all.
         only_committed: those that git tracks.
+
+    Raises:
+        UserError: nothing matches.
     """
     found = read_results(committed(ROOT, task) if only_committed else [ROOT / "results" / task], task)
     for skipped in found.skipped:
         print(f"warning: {skipped}", file=sys.stderr)
     kept = []
     for record in sorted(found.records, key=lambda one: one["source"]):
-        if pattern not in record["experiment"]:
+        if pattern not in record["experiment"] or subset not in (None, record["subset"]):
             continue
         if reason := unranked(record):
             print(f"warning: {record['source']} left out: {reason}", file=sys.stderr)
         else:
             kept.append(record)
+    if not kept:
+        raise UserError(f"no results of {task} match; run an experiment first: python run.py --help")
     return kept
 
 

@@ -18,7 +18,7 @@ from harness.result.comparable import MACHINE, SCORES, Record
 from harness.result.costs import cell, measured, of_one_piece, title
 from harness.result.intervals import interval_of
 from harness.result.tables import markdown, partition, title_of
-from harness.result.tuning import UNTUNED, Tuning, unequal_budgets
+from harness.result.tuning import UNTUNED, Tuning, best, unequal_budgets
 
 _SIZES = ("trainable_params", "storage")
 _COSTS = ("memory_train", "train_tokens_per_second", "overhead_unmerged", "overhead_merged")
@@ -68,23 +68,23 @@ def boards(records: Sequence[Record], tunings: Mapping[str, Tuning]) -> list[Boa
 
 
 def _board(group: Sequence[Record], tunings: Mapping[str, Tuning]) -> Board:
-    sign = 1 if group[0]["higher_is_better"] else -1
-    tuned = [one for one in group if one["experiment"] in tunings and one["budget"] not in ("", UNTUNED)]
-    names = {(variant_of(one), one["experiment"]) for one in tuned}
-    best: dict[Variant, tuple[float, str]] = {}
-    for method, name in sorted(names):
-        on_valid = sign * (tunings[name].mean(tunings[name].chosen) or 0.0)
-        if method not in best or on_valid > best[method][0]:
-            best[method] = on_valid, name
-    chosen = {name for _, name in best.values()}
-    of_experiment = [one for one in tuned if one["experiment"] in chosen]
-    machines = Counter(machine for _, machine in {(one["experiment"], _machine(one)) for one in of_experiment})
-    order = sorted(machines, key=lambda machine: (-machines[machine], machine))
-    lines = [_standing([one for one in of_experiment if one["experiment"] == name], order) for name in sorted(chosen)]
+    higher = group[0]["higher_is_better"]
+    by_method: dict[Variant, set[str]] = defaultdict(set)
+    for one in group:
+        if one["experiment"] in tunings and one["budget"] not in ("", UNTUNED):
+            by_method[variant_of(one)].add(one["experiment"])
+    on_valid = {name: record.mean(record.chosen) for name, record in tunings.items()}
+    chosen = {best(sorted(names), [on_valid[name] for name in sorted(names)], higher) for names in by_method.values()}
+    tuned = set().union(*by_method.values())
+    parts = [partition([one for one in group if one["experiment"] == name], MACHINE) for name in sorted(chosen)]
+    machines = Counter(_machine(part) for of_experiment in parts for part in of_experiment)
+    kept = [
+        min(of_experiment, key=lambda part: (-machines[_machine(part)], _machine(part))) for of_experiment in parts
+    ]
     return Board(
-        tuple(sorted(lines, key=lambda line: -sign * line.score)),
-        one_machine=len({_machine(line.runs[0]) for line in lines}) == 1,
-        untuned=tuple(sorted({one["experiment"] for one in group} - {name for _, name in names})),
+        tuple(sorted(map(_standing, kept), key=lambda line: -line.score if higher else line.score)),
+        one_machine=len(set(map(_machine, kept))) == 1,
+        untuned=tuple(sorted({one["experiment"] for one in group} - tuned)),
     )
 
 
@@ -104,26 +104,21 @@ def variant_of(record: Record) -> Variant:
     return record["method"], *marks
 
 
-def _machine(record: Record) -> tuple[str, ...]:
-    return tuple(record[key] for key in MACHINE)
+def _machine(runs: Sequence[Record]) -> tuple[str, ...]:
+    return tuple(runs[0][key] for key in MACHINE)
 
 
-def _standing(runs: Sequence[Record], machines: Sequence[tuple[str, ...]]) -> Standing:
-    by_machine: dict[tuple[str, ...], list[Record]] = defaultdict(list)
-    for one in runs:
-        by_machine[_machine(one)].append(one)
-    kept = sorted(
-        next(by_machine[machine] for machine in machines if machine in by_machine), key=lambda one: one["seed"]
-    )
-    scores = numpy.array([one["score"] for one in kept])
-    low, high, _ = interval_of(scores, kept[0]["item_scores"] if len(kept) == 1 else None)
-    return Standing(tuple(kept), statistics.fmean(scores), low, high)
+def _standing(runs: Sequence[Record]) -> Standing:
+    runs = tuple(sorted(runs, key=lambda one: one["seed"]))
+    scores = numpy.array([one["score"] for one in runs])
+    low, high, _ = interval_of(scores, runs[0]["item_scores"] if len(runs) == 1 else None)
+    return Standing(runs, statistics.fmean(scores), low, high)
 
 
-def board_table(records: Sequence[Record], tunings: Mapping[str, Tuning]) -> str:
-    """Markdown of every board, each under a line that says of what it is."""
+def board_table(shown: Sequence[Board]) -> str:
+    """Markdown of the boards, each under a line that says of what it is."""
     parts = []
-    for board in boards(records, tunings):
+    for board in shown:
         runs = [one for line in board.lines for one in line.runs]
         keys = [key for key in (*_SIZES, *(_COSTS if board.one_machine else ())) if measured(key, runs)]
         heads = [

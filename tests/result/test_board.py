@@ -10,11 +10,9 @@ from result_files import change, ours
 from harness.experiment import ROOT
 from harness.plot import draw, frame_of
 from harness.result.board import board_table, boards, variant_of
-from harness.result.comparable import unranked
-from harness.result.provenance import committed
-from harness.result.read import read_results
 from harness.result.records import to_record
-from harness.result.tuning import Trial, Tuning, tunings_of
+from harness.result.tuning import Trial, Tuning
+from harness.table import boards_of, ranked
 
 BUDGET = "best of 2 rates, 1 seed"
 
@@ -84,12 +82,12 @@ def test_costs_stand_side_by_side_only_where_one_machine_has_them_all():
     dora = {"run_info.peft_config.use_dora": True}
     tunings = tuned(a=0.5, b=0.5)
     whole = [*runs("lora/a", 0.5, **here), *runs("lora/a", 0.7, **there), *runs("lora/b", 0.6, **there, **dora)]
-    assert "| peak memory |" in board_table(whole, tunings)
+    assert "| peak memory |" in board_table(boards(whole, tunings))
     (board,) = boards(whole, tunings)
     assert [(line.name, line.score) for line in board.lines] == [("lora/a", 0.7), ("lora/b", 0.6)]
     parted = [*runs("lora/a", 0.5, **here), *runs("lora/b", 0.6, **there, **dora)]
-    assert "| peak memory |" not in board_table(parted, tunings)
-    assert "| lora/a | 50.0 |" in board_table(parted, tunings)
+    assert "| peak memory |" not in board_table(boards(parted, tunings))
+    assert "| lora/a | 50.0 |" in board_table(boards(parted, tunings))
 
 
 def test_the_picture_shows_intervals_the_front_and_its_names(tmp_path):
@@ -108,8 +106,7 @@ def test_the_picture_shows_intervals_the_front_and_its_names(tmp_path):
 
 def test_the_committed_picture_is_todays(tmp_path):
     """Numbers may differ in their last digits from one machine to another."""
-    records = [one for one in read_results(committed(ROOT, "MetaMathQA"), "MetaMathQA").records if not unranked(one)]
-    draw(boards(records, dict(tunings_of("MetaMathQA"))), tmp_path / "board.svg")
+    draw(boards_of("MetaMathQA", ranked("MetaMathQA", only_committed=True)), tmp_path / "board.svg")
     new, old = (tmp_path / "board.svg").read_text(), (ROOT / "docs" / "board.svg").read_text()
     advice = "docs/board.svg is old: python -m harness.plot MetaMathQA --committed --output docs/board.svg"
     number = re.compile(r"-?\d+\.\d+")
