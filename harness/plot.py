@@ -42,7 +42,7 @@ def frame_of(board: Board) -> pandas.DataFrame:
     first = board.lines[0].runs[0]
     frame = pandas.DataFrame(
         {"name": line.name, "score": line.score, "low": line.low, "high": line.high,
-         "memory_train": pandas.Series([run["memory_train"] for run in line.runs]).median(),
+         "memory_train": pandas.Series([run["memory_train"] for run in line.costs]).median(),
          "higher_is_better": first["higher_is_better"]}
         for line in board.lines
     )  # fmt: skip
@@ -65,7 +65,7 @@ def _panel(axes: Axes, board: Board) -> None:
     names = [f"{number}  {name}" for number, name in enumerate(named["name"], start=1)]
     axes.text(1.02, 1, "\n".join(names), transform=axes.transAxes, fontsize=8, va="top", linespacing=1.5)
     axes.set_ylim(0, 100)
-    axes.set_xlabel(f"peak memory of training, MiB ({first['hardware']})")
+    axes.set_xlabel(f"peak memory of training, MiB ({board.lines[0].costs[0]['hardware']})")
     axes.set_ylabel(f"{first['metric']} on test, %")
     axes.set_title(f"{first['task']}, {first['model']}: {len(frame)} methods", fontsize=10, loc="left")
 
@@ -84,7 +84,7 @@ def start(argv: Sequence[str] | None) -> None:
     arguments = parser.parse_args(argv)
     records = ranked(arguments.task, arguments.pattern, only_committed=arguments.committed)
     found = boards_of(arguments.task, records)
-    if apart := [board.lines[0].runs[0]["model"] for board in found if not board.one_machine]:
+    if apart := [board.lines[0].runs[0]["model"] for board in found if board.machine is None]:
         raise UserError(f"{', '.join(apart)}: measured on several machines, so that memory cannot be compared")
     draw(found, arguments.output)
 

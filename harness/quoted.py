@@ -9,14 +9,14 @@ should have `--committed`, so that what they print is the same on every machine.
 
 import argparse
 import contextlib
+import importlib
 import io
 import re
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from harness import compare, table
 from harness.errors import UserError, run_command
 from harness.files import ROOT, display_path
 
@@ -24,7 +24,7 @@ DOCUMENTS = ("README.md", "docs/*.md", "method_comparison/*/README.md")
 QUOTED = re.compile(
     r"(<!-- output of: (python -m (harness\.\w+)([^\n>]*)) -->\n)(.*?)(<!-- end of output -->)", re.DOTALL
 )
-COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {"harness.table": table.start, "harness.compare": compare.start}
+COMMANDS = ("harness.table", "harness.compare", "harness.findings")
 
 
 def documents() -> list[Path]:
@@ -46,7 +46,7 @@ def _output(command: str, module: str, arguments: str) -> str:
         raise UserError(f"{command}: expected one of {', '.join(COMMANDS)}")
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        COMMANDS[module](shlex.split(arguments))
+        importlib.import_module(module).start(shlex.split(arguments))
     output = printed.getvalue().strip()
     return f"```text\n$ {command}\n{output}\n```" if module == "harness.compare" else output
 

@@ -99,6 +99,7 @@ def test_every_module_has_a_layer():
         "contact_sheet",
         "compare",
         "quoted",
+        "findings",
         "profiles",
         "embedded",
     }  # command lines, and what only data.py files need

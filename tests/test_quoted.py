@@ -1,5 +1,7 @@
 """What the documentation says that commands print is what they print."""
 
+import re
+
 import pytest
 
 from harness import quoted
@@ -23,6 +25,16 @@ def test_a_task_with_results_shows_them(task):
         assert f"<!-- output of: python -m harness.table {task} embedded --committed{arguments}" in text
     if any((ROOT / "method_comparison" / task).glob("experiments/*/*/tuning.json")):
         assert f"<!-- output of: python -m harness.table {task} --tuning -->" in text
+
+
+def test_every_figure_of_the_results_page_is_printed_by_a_command_of_its_section():
+    text = (ROOT / "docs" / "results.md").read_text()
+    for section in text.split("\n## ")[1:]:
+        printed = "\n".join(found[0] for found in quoted.QUOTED.finditer(section))
+        figures = re.findall(r"\d+(?:,\d{3})*\.\d+|\d+(?:,\d{3})+", quoted.QUOTED.sub("", section))
+        missing = [one for one in figures if not re.search(rf"(?<![\d.,]){re.escape(one)}(?!\d)", printed)]
+        assert not missing, f"docs/results.md, section {section.splitlines()[0]}: no command there prints {missing}"
+    assert text.count("<!-- output of: python -m harness.compare ") >= 3
 
 
 def test_what_is_old_is_named_and_renewed(tmp_path, monkeypatch, capsys):

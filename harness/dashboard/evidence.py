@@ -1,4 +1,4 @@
-"""What Choose and Findings reason from: groups of runs whose costs are comparable, and so their scores.
+"""What Findings reason from: groups of runs whose scores, or scores and costs, are comparable.
 
 Nothing is compared across groups. Runs with random weights (profiles) measure no quality and are groups of their own.
 """
@@ -14,6 +14,7 @@ import pandas
 
 from harness.dashboard.estimates import Estimate
 from harness.dashboard.methods import plain
+from harness.result import comparable
 from harness.result.comparable import FOREIGN
 from harness.result.compare import compare_runs
 from harness.result.uncertainty import p_text
@@ -23,7 +24,7 @@ FULL = "full-finetuning"
 
 @dataclass(frozen=True)
 class Group:
-    """Comparable, successful runs: `name` as in the column cost_group, `runs` of the frame of runs."""
+    """Comparable, successful runs: `name` as in the column score_group or cost_group, `runs` of the frame of runs."""
 
     name: str
     runs: pandas.DataFrame
@@ -53,6 +54,11 @@ class Group:
         shared = self.runs["shared_device"]
         return Group(self.name, self.runs[~shared]) if shared.any() else self
 
+    @property
+    def one_machine(self) -> bool:
+        """Whether the runs' costs are comparable."""
+        return self.runs["cost_group"].nunique() == 1
+
     def values(self, experiment: str, key: str) -> list[float]:
         """One figure for each run that has it."""
         return [run[key] for run in self.by_experiment.get(experiment, []) if not math.isnan(run[key])]
@@ -69,27 +75,29 @@ class Group:
         return max(fitting, key=lambda name: sign * statistics.fmean(self.values(name, "score")), default=None)
 
 
-def run_groups(runs: pandas.DataFrame, experiments: pandas.DataFrame) -> list[Group]:
+def run_groups(runs: pandas.DataFrame, experiments: pandas.DataFrame, key: comparable.Group) -> list[Group]:
     """Groups of the successful runs whose settings nobody changed on the command line; profiles last.
 
+    Their scores are comparable, or with "cost_group" as key their costs as well.
     Seeds that differ in a setting are not one experiment and are left out.
     """
     strange = {source for files in experiments.loc[experiments["differs"].ne(""), "runs"] for source, _ in files}
     usable = runs[runs["status"].eq("success") & ~runs["modified"] & ~runs["source"].isin(strange)]
-    found = [Group(str(name), rows) for name, rows in usable.groupby("cost_group", sort=True)]
+    found = [Group(str(name), rows) for name, rows in usable.groupby(key, sort=True)]
     return sorted(found, key=lambda group: bool(group.runs["profile"].iloc[0]))
 
 
-def group_label(row: pandas.Series) -> str:
-    """The group of a row, for people: 'Task/subset, embedded/t5, cpu-amd-epyc, protocol 1'.
+def group_label(rows: pandas.DataFrame) -> str:
+    """The group of these rows, for people: 'Task/subset, embedded/t5, cpu-amd-epyc, protocol 1'.
 
-    Two groups can have one label where they differ in data, processor or libraries only; the column cost_group tells
-    them apart.
+    Two groups can have one label where they differ in data, processor or libraries only; the columns score_group and
+    cost_group tell them apart.
     """
-    name = "/".join(part for part in (row["task"], row["subset"]) if part) or "unknown task"
-    origin = "published elsewhere" if row["protocol"] == FOREIGN else f"protocol {row['protocol']}"
-    parts = [name, row["model"] or "unknown model", row["hardware"], origin]
-    return ", ".join([*parts, *(["random weights"] if row["profile"] else [])])
+    first = rows.iloc[0]
+    name = "/".join(part for part in (first["task"], first["subset"]) if part) or "unknown task"
+    origin = "published elsewhere" if first["protocol"] == FOREIGN else f"protocol {first['protocol']}"
+    parts = [name, first["model"] or "unknown model", " and ".join(sorted(set(rows["hardware"]))), origin]
+    return ", ".join([*parts, *(["random weights"] if first["profile"] else [])])
 
 
 def score_difference(group: Group, a: str, b: str) -> Estimate:

@@ -2,7 +2,8 @@
 
 A claim is data, an entry of harness/dashboard/claims.py, over one of four checks. A line holds or does not hold only
 where its whole 95 % interval lies on one side of the claim's margin. An interval on both sides is undecided: no
-difference seen is not the same as equal. Nothing is compared across groups of comparable runs.
+difference seen is not the same as equal. Nothing is compared across groups of comparable runs: scores and forgetting
+of several machines count together, costs never do.
 """
 
 import math
@@ -18,6 +19,7 @@ from harness.dashboard.claim import FEWEST, Claim
 from harness.dashboard.estimates import Verdict
 from harness.dashboard.evidence import Group, group_label, run_groups, score_difference
 from harness.result.columns import COLUMNS, TIMED
+from harness.result.comparable import KEYS, group_for
 
 CHANCE = (
     "Each comparison is made at 95 % confidence on its own: of many, chance decides a few wrongly. "
@@ -47,10 +49,14 @@ class ClaimReport:
 
 def findings(runs: pandas.DataFrame, experiments: pandas.DataFrame, claims: Iterable[Claim]) -> list[ClaimReport]:
     """Checks each claim in every group of comparable runs; the frames are those of to_frame and of by_experiment."""
-    groups = [(group, group_label(group.runs.iloc[0])) for group in run_groups(runs, experiments)]
+    groups = {key: run_groups(runs, experiments, key) for key in KEYS}
     reports = []
     for claim in claims:
-        lines = tuple(replace(line, where=label) for group, label in groups for line in _lines(group, claim))
+        lines = tuple(
+            replace(line, where=group_label(group.runs))
+            for group in groups[group_for((claim.column, *_correlated(claim)))]
+            for line in _lines(group, claim)
+        )
         verdicts = [line.verdict for line in lines]
         reports.append(ClaimReport(claim, combined(verdicts), _summary(claim, verdicts), lines))
     return reports
@@ -97,9 +103,10 @@ def _opponents(group: Group, claim: Claim, subjects: list[str]) -> list[str]:
 
 
 def _if_cheaper(group: Group, name: str, other: str, verdict: Verdict, text: str) -> tuple[Verdict, str]:
-    share, memory = (_over(group, name, other, key) for key in ("trainable_params", "memory_train"))
+    share = _over(group, name, other, "trainable_params")
     if share is None:
         return "not measured", f"{text}; not measured: trained parameters"
+    memory = _over(group, name, other, "memory_train") if group.one_machine else None
     needs = "" if memory is None else f" and needs {memory:.2f} times the memory"
     text = f"{text}; it trains {share:.3g} times as many parameters{needs}"
     return (verdict if share < 1 else "does not hold"), text
@@ -163,7 +170,7 @@ def _spread(group: Group, claim: Claim, subjects: list[str]) -> list[Line]:
 def _correlation(group: Group, claim: Claim, subjects: list[str]) -> list[Line]:
     """Spearman's of trained parameters with costs, turned so that +1 means: the more of them, the more it costs."""
     lines = []
-    for key, what, sign in (("memory_train", "memory in training", 1), (*_TIME, -1)):
+    for key, (what, sign) in _CORRELATED.items():
         part = group.timed if key in TIMED else group
         pairs = {name: (part.median(name, claim.column), part.median(name, key)) for name in subjects}
         pairs = {name: pair for name, pair in pairs.items() if None not in pair}
@@ -178,7 +185,14 @@ def _correlation(group: Group, claim: Claim, subjects: list[str]) -> list[Line]:
     return lines
 
 
-_TIME = ("train_tokens_per_second", "training time per token")
+# Costs that trained parameters are held against, with a sign that makes more of it dearer.
+_CORRELATED = {"memory_train": ("memory in training", 1), "train_tokens_per_second": ("training time per token", -1)}
+
+
+def _correlated(claim: Claim) -> Iterable[str]:
+    return _CORRELATED if claim.check == "correlation" else ()
+
+
 _CHECKS: dict[str, Callable[[Group, Claim, list[str]], list[Line]]] = {
     "difference": _difference, "ratio": _ratio, "spread": _spread, "correlation": _correlation
 }  # fmt: skip

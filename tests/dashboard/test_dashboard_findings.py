@@ -8,6 +8,7 @@ from dashboard_results import frames, result, seeds
 from result_files import load
 from scipy import stats
 
+from harness import findings as command
 from harness.dashboard.claim import CLOSE, Claim
 from harness.dashboard.claims import CLAIMS
 from harness.dashboard.estimates import VERDICTS, difference, rank_correlation, ratio, ratio_to_one, spread_ratio
@@ -16,6 +17,7 @@ from harness.dashboard.findings import combined, findings
 from harness.dashboard.rules import is_method
 from harness.experiment import ROOT
 from harness.result.experiments import by_experiment
+from harness.result.provenance import committed
 
 FULL, LORA = "full-finetuning/x", "lora/a"
 MIB = 2**20
@@ -136,8 +138,6 @@ def test_the_best_full_fine_tuning_is_the_opponent():
 
 def test_groups_are_never_mixed():
     good, bad = [0.800, 0.801, 0.802], [0.600, 0.601, 0.602]
-    apart = [*seeds(LORA, bad, hardware="nvidia-h100"), *seeds(FULL, good)]
-    assert report("lora-close", apart).verdict == "not measured"
     for other in (
         {"subset": "boolq"},
         {"model": "other/model"},
@@ -151,6 +151,18 @@ def test_groups_are_never_mixed():
         assert sorted(line.verdict for line in found.lines) == ["does not hold", "holds"]
         assert len({line.where for line in found.lines}) == 2
         assert "holds in 1, does not hold in 1" in found.summary
+
+
+def test_scores_of_two_machines_count_together_and_costs_never_do():
+    norms, loras = [0.780, 0.781, 0.782], [0.800, 0.801, 0.802]
+    for hardware, needs in (("nvidia-l40s", "needs 1.00 times the memory"), ("nvidia-h100", "as many parameters")):
+        both = [*seeds(LORA, loras, params=1000), *seeds("ln_tuning/n", norms, params=100, hardware=hardware)]
+        found = report("norms-strong", both)
+        assert found.verdict == "holds"
+        assert found.lines[0].text.endswith(needs)
+    assert found.lines[0].where == "Task, some/model, nvidia-h100 and nvidia-l40s, protocol 1"
+    sparse = [*seeds(LORA, loras), *seeds("shira/s", loras, hardware="nvidia-h100")]
+    assert report("sparse-memory", sparse).verdict == "not measured"
 
 
 def test_modified_failed_and_mixed_runs_are_no_evidence():
@@ -395,6 +407,27 @@ def test_committed_results_give_a_verdict_for_every_claim():
         assert found.summary.endswith(".")
         assert {line.verdict for line in lines(found)} <= set(VERDICTS)
     assert report_of(reports, "lora-close").lines
+
+
+def test_the_command_prints_verdicts_and_what_is_behind_one(capsys):
+    assert command.main(["--committed"]) == 0
+    table = capsys.readouterr().out
+    assert [line.rsplit("`")[-2] for line in table.splitlines()[2:]] == [claim.key for claim in CLAIMS]
+    reports = findings(*frames_of(committed(ROOT)), CLAIMS)
+    found = report_of(reports, "lora-forgets-less")
+    assert command.main(["--committed", "lora-forgets-less"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"**{found.claim.title}**: {found.verdict}. {found.summary}")
+    assert [f"| {line.where} | {line.text} | {line.verdict} |" for line in found.lines] == shown.strip().splitlines()[
+        -len(found.lines) :
+    ]
+    assert command.main(["nobody-says-so"]) == 2
+    assert "nobody-says-so: expected one of lora-close" in capsys.readouterr().err
+
+
+def frames_of(paths):
+    runs = load(paths).runs
+    return runs, by_experiment(runs)
 
 
 def report_of(reports, key):

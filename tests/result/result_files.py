@@ -1,10 +1,12 @@
 """Result files for tests: ours through the schema, published ones by hand."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas
+import pytest
 
 from harness.result.experiments import by_experiment
 from harness.result.files import Skipped
@@ -129,3 +131,14 @@ def experiments_of(folder, *results):
 
 def seeds_of(experiment, rights, **changes):
     return [ours(experiment, seed, answers(right), **changes) for seed, right in enumerate(rights)]
+
+
+NUMBER = re.compile(r"-?\d+\.\d+")
+
+
+def assert_current(new, old, command):
+    """Files of the same results, whose numbers may differ in their last digits from one machine to another."""
+    advice = f"the committed file is old: {command}"
+    assert NUMBER.sub("0", new) == NUMBER.sub("0", old), advice
+    pairs = zip(map(float, NUMBER.findall(new)), map(float, NUMBER.findall(old)), strict=True)
+    assert not [pair for pair in pairs if pair[0] != pytest.approx(pair[1], rel=1e-4, abs=1e-2)], advice
