@@ -34,9 +34,11 @@ def start(argv: Sequence[str] | None) -> None:
     if not chosen:
         raise UserError(f"{arguments.key}: expected one of {', '.join(claim.key for claim in CLAIMS)}")
     data = read_data(committed(ROOT) if arguments.committed else [ROOT / "results"])
+    for skipped in data.skipped:
+        print(f"warning: {skipped}", file=sys.stderr)
     if data.runs.empty:
         raise UserError("no results; run an experiment first: python run.py --help")
-    reports = findings(data.runs, data.experiments, chosen)
+    reports = findings(data.runs, chosen)
     print(comparisons(reports[0]) if arguments.key else verdicts(reports))
 
 

@@ -21,7 +21,7 @@ CLAIMS: tuple[Claim, ...] = (
         "https://arxiv.org/abs/2312.11420",
         f"Holds where the whole interval of the difference lies above -{100 * STRONG:.0f} points and fewer parameters "
         "are trained than in the best other adapter.",
-        "scores of LN tuning and of another adapter, two seeds each, on one task, model and hardware",
+        "scores of LN tuning and of another adapter, two seeds each, on one task and model",
         "difference",
         "score",
         "above",
@@ -82,11 +82,12 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         "lora-forgets-less",
         "LoRA forgets less than full fine-tuning",
-        "The loss on unrelated text rises less with LoRA than with full fine-tuning.",
+        "What pre-training taught is lost less with LoRA than with full fine-tuning.",
         "Biderman et al. 2024, LoRA Learns Less and Forgets Less",
         "https://arxiv.org/abs/2405.09673",
-        "Holds where the whole interval of the difference in loss lies below zero.",
-        "forgetting of LoRA and of full fine-tuning, two seeds each, on one task, model and hardware",
+        "Holds where the whole interval of the difference lies below zero: of the loss on unrelated text, or of wrong "
+        "answers in what pre-training taught.",
+        "forgetting of LoRA and of full fine-tuning, two seeds each, on one task and model",
         "difference",
         "forgetting",
         "below",

@@ -44,7 +44,7 @@ def _ratio(value: float) -> str:
 
 _WRITERS = {
     "points": (lambda value: f"{100 * value:+.1f}", " points"),
-    "nats": ("{:+.3f}".format, " nats"),
+    "nats": ("{:+.3f}".format, " nats per token"),
     "times": (_ratio, " times"),
     "plain": ("{:+.2f}".format, ""),
 }

@@ -6,7 +6,7 @@ Nothing is compared across groups. Runs with random weights (profiles) measure n
 import functools
 import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ import pandas
 from harness.dashboard.estimates import Estimate
 from harness.dashboard.methods import plain
 from harness.result import comparable
-from harness.result.comparable import FOREIGN
+from harness.result.comparable import FOREIGN, differing_setting, one_per_seed
 from harness.result.compare import compare_runs
 from harness.result.uncertainty import p_text
 
@@ -31,11 +31,15 @@ class Group:
 
     @functools.cached_property
     def by_experiment(self) -> dict[str, list[dict[str, Any]]]:
-        """The runs of each experiment, in the order of the seeds."""
+        """The runs of each experiment, one for each seed."""
         found: dict[str, list[dict[str, Any]]] = {}
-        for run in self.runs.sort_values(["experiment", "seed"], kind="stable").to_dict("records"):
+        for run in self.runs.sort_values("experiment", kind="stable").to_dict("records"):
             found.setdefault(run["experiment"], []).append(run)
-        return found
+        return {name: one_per_seed(runs) for name, runs in found.items()}
+
+    def of(self, experiments: Sequence[str]) -> pandas.DataFrame:
+        """The runs of these experiments."""
+        return self.runs[self.runs["experiment"].isin(experiments)]
 
     def select(self, *methods: str) -> list[str]:
         """Its experiments of these methods, given as folder names or PEFT types in any spelling."""
@@ -54,10 +58,15 @@ class Group:
         shared = self.runs["shared_device"]
         return Group(self.name, self.runs[~shared]) if shared.any() else self
 
-    @property
-    def one_machine(self) -> bool:
-        """Whether the runs' costs are comparable."""
-        return self.runs["cost_group"].nunique() == 1
+    def on_one_machine(self, *experiments: str) -> "Group | None":
+        """The runs of the machine with most runs of these experiments, if one ran all of them."""
+        machines = [set(self.of([name])["cost_group"]) for name in experiments]
+        common = sorted(set.intersection(*machines))
+        if not common:
+            return None
+        counts = self.of(experiments)["cost_group"].value_counts()
+        name = max(common, key=lambda machine: counts[machine])
+        return Group(str(name), self.runs[self.runs["cost_group"] == name])
 
     def values(self, experiment: str, key: str) -> list[float]:
         """One figure for each run that has it."""
@@ -69,22 +78,30 @@ class Group:
         return statistics.median(values) if values else None
 
     def best(self, names: Iterable[str], key: str = "score") -> str | None:
-        """The one with the best mean score among those that have that figure: the strictest of several opponents."""
+        """The one with the best mean among those that have that figure: the strictest of several opponents.
+
+        By their scores on valid where all have one: chosen on test, the luckiest of many would be the opponent.
+        """
         sign = 1 if self.runs["higher_is_better"].iloc[0] else -1
         fitting = [name for name in names if self.values(name, "score") and self.values(name, key)]
-        return max(fitting, key=lambda name: sign * statistics.fmean(self.values(name, "score")), default=None)
+        judged = "valid_score" if all(self.values(name, "valid_score") for name in fitting) else "score"
+        return max(fitting, key=lambda name: sign * statistics.fmean(self.values(name, judged)), default=None)
 
 
-def run_groups(runs: pandas.DataFrame, experiments: pandas.DataFrame, key: comparable.Group) -> list[Group]:
+def run_groups(runs: pandas.DataFrame, key: comparable.Group) -> list[Group]:
     """Groups of the successful runs whose settings nobody changed on the command line; profiles last.
 
-    Their scores are comparable, or with "cost_group" as key their costs as well.
-    Seeds that differ in a setting are not one experiment and are left out.
+    Their scores are comparable, or with "cost_group" as key their costs as well. Seeds that differ in a setting are
+    not one experiment and are left out.
     """
-    strange = {source for files in experiments.loc[experiments["differs"].ne(""), "runs"] for source, _ in files}
-    usable = runs[runs["status"].eq("success") & ~runs["modified"] & ~runs["source"].isin(strange)]
-    found = [Group(str(name), rows) for name, rows in usable.groupby(key, sort=True)]
-    return sorted(found, key=lambda group: bool(group.runs["profile"].iloc[0]))
+    usable = runs[runs["status"].eq("success") & ~runs["modified"]]
+    found = [Group(str(name), _of_one_setting(rows)) for name, rows in usable.groupby(key, sort=True)]
+    return sorted((one for one in found if len(one.runs)), key=lambda group: bool(group.runs["profile"].iloc[0]))
+
+
+def _of_one_setting(rows: pandas.DataFrame) -> pandas.DataFrame:
+    mixed = [name for name, own in rows.groupby("experiment") if differing_setting(own["settings"])]
+    return rows[~rows["experiment"].isin(mixed)]
 
 
 def group_label(rows: pandas.DataFrame) -> str:

@@ -8,7 +8,7 @@ of several machines count together, costs never do.
 
 import math
 import statistics
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,7 +18,7 @@ from harness.dashboard import estimates
 from harness.dashboard.claim import FEWEST, Claim
 from harness.dashboard.estimates import Verdict
 from harness.dashboard.evidence import Group, group_label, run_groups, score_difference
-from harness.result.columns import COLUMNS, TIMED
+from harness.result.columns import COLUMNS, TIMED, of_unit
 from harness.result.comparable import KEYS, group_for
 
 CHANCE = (
@@ -47,19 +47,30 @@ class ClaimReport:
     lines: tuple[Line, ...]
 
 
-def findings(runs: pandas.DataFrame, experiments: pandas.DataFrame, claims: Iterable[Claim]) -> list[ClaimReport]:
-    """Checks each claim in every group of comparable runs; the frames are those of to_frame and of by_experiment."""
-    groups = {key: run_groups(runs, experiments, key) for key in KEYS}
+def findings(runs: pandas.DataFrame, claims: Iterable[Claim]) -> list[ClaimReport]:
+    """Checks each claim in every group of comparable runs; the frame is that of to_frame."""
+    groups = {key: run_groups(runs, key) for key in KEYS}
     reports = []
     for claim in claims:
-        lines = tuple(
-            replace(line, where=group_label(group.runs))
-            for group in groups[group_for((claim.column, *_correlated(claim)))]
-            for line in _lines(group, claim)
-        )
+        costs = _CORRELATED if claim.check == "correlation" else ()
+        lines = _placed([(group, line) for group in groups[group_for((claim.column, *costs))]
+                         for line in _lines(group, claim)])  # fmt: skip
         verdicts = [line.verdict for line in lines]
         reports.append(ClaimReport(claim, combined(verdicts), _summary(claim, verdicts), lines))
     return reports
+
+
+def _placed(found: Sequence[tuple[Group, Line]]) -> tuple[Line, ...]:
+    """The lines with the label of the runs they are about, and processors where groups would have the same label."""
+    rows = [group.of(line.experiments) for group, line in found]
+    labels = [group_label(one) for one in rows]
+    owners: dict[str, set[str]] = defaultdict(set)
+    for label, (group, _) in zip(labels, found, strict=True):
+        owners[label].add(group.name)
+    marks = [f", {' and '.join(sorted(set(one['processor'])))}" if len(owners[label]) > 1 else ""
+             for label, one in zip(labels, rows, strict=True)]  # fmt: skip
+    return tuple(replace(line, where=label + mark)
+                 for (_, line), label, mark in zip(found, labels, marks, strict=True))  # fmt: skip
 
 
 def _lines(group: Group, claim: Claim) -> list[Line]:
@@ -83,7 +94,8 @@ def _difference(group: Group, claim: Claim, subjects: list[str]) -> list[Line]:
         if claim.column == "score":
             found, unit = score_difference(group, name, other), "points"
         else:
-            found, unit = estimates.difference(values, against), "nats"
+            column = of_unit(COLUMNS[claim.column], str(group.runs["work_unit"].iloc[0]))
+            found, unit = estimates.difference(values, against), "points" if column.unit == "points" else "nats"
         verdict, text = claim.judge(found), f"{name} less {other}: {found.text(unit)}"
         gains = group.values(other, "gain")
         if claim.column == "score" and gains and statistics.fmean(gains) <= 0:
@@ -106,7 +118,8 @@ def _if_cheaper(group: Group, name: str, other: str, verdict: Verdict, text: str
     share = _over(group, name, other, "trainable_params")
     if share is None:
         return "not measured", f"{text}; not measured: trained parameters"
-    memory = _over(group, name, other, "memory_train") if group.one_machine else None
+    machine = group.on_one_machine(name, other)
+    memory = machine and _over(machine, name, other, "memory_train")
     needs = "" if memory is None else f" and needs {memory:.2f} times the memory"
     text = f"{text}; it trains {share:.3g} times as many parameters{needs}"
     return (verdict if share < 1 else "does not hold"), text
@@ -187,11 +200,6 @@ def _correlation(group: Group, claim: Claim, subjects: list[str]) -> list[Line]:
 
 # Costs that trained parameters are held against, with a sign that makes more of it dearer.
 _CORRELATED = {"memory_train": ("memory in training", 1), "train_tokens_per_second": ("training time per token", -1)}
-
-
-def _correlated(claim: Claim) -> Iterable[str]:
-    return _CORRELATED if claim.check == "correlation" else ()
-
 
 _CHECKS: dict[str, Callable[[Group, Claim, list[str]], list[Line]]] = {
     "difference": _difference, "ratio": _ratio, "spread": _spread, "correlation": _correlation

@@ -171,7 +171,7 @@ class Dashboard:
 
     def _findings(self, data: Data, view: View, shown: Shown) -> dict[str, Any]:
         if self._reports[0] is not data:  # no choice changes them
-            self._reports = (data, findings(data.runs, data.experiments, CLAIMS))
+            self._reports = (data, findings(data.runs, CLAIMS))
         reports = self._reports[1]
         counts = [(verdict, sum(report.verdict == verdict for report in reports)) for verdict in VERDICTS]
         return {"reports": reports, "counts": counts, "chance": CHANCE}

@@ -13,7 +13,7 @@ ADAPTERS = ("houlsby", "pfeiffer", "parallel_adapter", "compacter", "compacter_p
 PREFIXES = ("prefix_stacks", "prefixtuning", "prompt_tuning")
 HYBRIDS = ("mam", "unipelt")
 MERGED = ("lora", "lokr", "loha", "adalora", "vera", "delora")
-SAME = "two seeds each, on one task, model and hardware"
+SAME = "two seeds each, on one task and model"
 
 
 def _claim(study: int, key: str, title: str, statement: str, rule: str, needs: str, check: Any, **of: Any) -> Claim:
@@ -115,7 +115,7 @@ STUDY: tuple[Claim, ...] = (
         f"Compacter and KronA (PEFT's LoKr) need more than {100 * LITTLE_SAVED:.0f} % of LoRA's memory in training.",
         f"Holds where the whole interval of the ratio of peak memory lies above {LITTLE_SAVED:.2f}; against the LoRA "
         "nearest in trained parameters.",
-        f"peak memory of compacter, compacter_plus_plus or lokr and of lora, {SAME}",
+        f"peak memory of compacter, compacter_plus_plus or lokr and of lora, {SAME} and hardware",
         "ratio",
         column="memory_train",
         side="above",
@@ -130,7 +130,7 @@ STUDY: tuple[Claim, ...] = (
         "On models below a billion parameters, adapters train 0.6 to 0.8 times the tokens per second of full "
         "fine-tuning.",
         "Holds where the whole interval of the ratio lies between 0.6 and 0.8, does not hold where it lies outside.",
-        f"training speed of {', '.join(ADAPTERS)} and of full fine-tuning on such a model, {SAME}",
+        f"training speed of {', '.join(ADAPTERS)} and of full fine-tuning on such a model, {SAME} and hardware",
         "ratio",
         column="train_tokens_per_second",
         side="above",

@@ -14,17 +14,16 @@ from dataclasses import dataclass
 
 import numpy
 
-from harness.result.comparable import MACHINE, SCORES, Record
+from harness.result.columns import COLUMNS
+from harness.result.comparable import SCORES, Machine, Record, machine_of, one_per_seed
 from harness.result.costs import cell, measured, of_one_piece, title
 from harness.result.intervals import interval_of
-from harness.result.tables import markdown, partition, title_of
+from harness.result.tables import markdown, name_of, partition, title_of
 from harness.result.tuning import UNTUNED, Tuning, best, unequal_budgets
 
-_SIZES = ("trainable_params", "storage")
-_COSTS = ("memory_train", "train_tokens_per_second", "overhead_unmerged", "overhead_merged")
-_LOST = ("forgetting", "drift")
+_KEYS = ("trainable_params", "storage", "memory_train", "train_tokens_per_second", "overhead_unmerged",
+         "overhead_merged", "forgetting", "drift")  # fmt: skip
 Variant = tuple[str, ...]
-Machine = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Board:
     """The lines that may be ranked together, best first.
 
     Attributes:
-        machine: the one that has a run of every line, so that costs may stand side by side; None where none has.
+        machine: the one that has runs of every line, so that costs may stand side by side; None where none has.
         untuned: experiments that were left out because nothing says how they were tuned.
     """
 
@@ -64,8 +63,6 @@ class Board:
 def boards(records: Sequence[Record], tunings: Mapping[str, Tuning]) -> list[Board]:
     """A board for each group of runs with comparable scores.
 
-    Of a seed that ran on several machines, the run counts of the one that most experiments ran on.
-
     Args:
         records: of one task, ranked ones only.
         tunings: by experiment.
@@ -75,24 +72,39 @@ def boards(records: Sequence[Record], tunings: Mapping[str, Tuning]) -> list[Boa
 
 
 def _board(group: Sequence[Record], tunings: Mapping[str, Tuning]) -> Board:
-    higher = group[0]["higher_is_better"]
-    by_method: dict[Variant, set[str]] = defaultdict(set)
+    tuned: dict[str, list[Record]] = defaultdict(list)
     for one in group:
         if one["experiment"] in tunings and one["budget"] not in ("", UNTUNED):
-            by_method[variant_of(one)].add(one["experiment"])
-    on_valid = {name: record.mean(record.chosen) for name, record in tunings.items()}
-    chosen = {best(sorted(names), [on_valid[name] for name in sorted(names)], higher) for names in by_method.values()}
-    tuned = set().union(*by_method.values())
-    by_name = {name: [one for one in group if one["experiment"] == name] for name in sorted(chosen)}
-    counts = Counter(machine for runs in by_name.values() for machine in set(map(_machine, runs)))
-    order = sorted(counts, key=lambda machine: (-counts[machine], machine))
-    whole = order[0] if order and counts[order[0]] == len(by_name) else None
-    lines = [_standing(runs, order, whole) for runs in by_name.values()]
+            tuned[one["experiment"]].append(one)
+    higher = group[0]["higher_is_better"]
+    chosen = _best_of_each(tuned, tunings, higher)
+    machine = _common_machine(list(chosen.values()))
+    lines = [_standing(runs, machine) for runs in chosen.values()]
     return Board(
         tuple(sorted(lines, key=lambda line: -line.score if higher else line.score)),
-        machine=whole,
-        untuned=tuple(sorted({one["experiment"] for one in group} - tuned)),
+        machine,
+        untuned=tuple(sorted({one["experiment"] for one in group} - tuned.keys())),
     )
+
+
+def _best_of_each(
+    tuned: Mapping[str, list[Record]], tunings: Mapping[str, Tuning], higher: bool
+) -> dict[str, list[Record]]:
+    """The runs of each method's experiment that was best on valid."""
+    by_method: dict[Variant, set[str]] = defaultdict(set)
+    for name, runs in tuned.items():
+        for one in runs:
+            by_method[variant_of(one)].add(name)
+    on_valid = {name: tunings[name].mean(tunings[name].chosen) for name in tuned}
+    chosen = {best(sorted(names), [on_valid[name] for name in sorted(names)], higher) for names in by_method.values()}
+    return {name: tuned[name] for name in sorted(chosen)}
+
+
+def _common_machine(experiments: Sequence[Sequence[Record]]) -> Machine | None:
+    """Of the machines that ran every one of them the one with most runs; None where there is none."""
+    common = set.intersection(*(set(map(machine_of, runs)) for runs in experiments)) if experiments else set()
+    counts = Counter(machine_of(one) for runs in experiments for one in runs)
+    return max(sorted(common, key=str), key=lambda machine: counts[machine], default=None)
 
 
 def variant_of(record: Record) -> Variant:
@@ -111,17 +123,12 @@ def variant_of(record: Record) -> Variant:
     return record["method"], *marks
 
 
-def _machine(run: Record) -> Machine:
-    return tuple(run[key] for key in MACHINE)
-
-
-def _standing(runs: Sequence[Record], order: Sequence[Machine], whole: Machine | None) -> Standing:
-    """Of an experiment's runs; `order` names the machines, those first whose run of a seed counts."""
-    by_seed = {one["seed"]: one for one in sorted(runs, key=lambda one: -order.index(_machine(one)))}
-    counted = tuple(by_seed[seed] for seed in sorted(by_seed))
+def _standing(runs: Sequence[Record], machine: Machine | None) -> Standing:
+    """Of an experiment's runs, whose costs count on that machine."""
+    counted = tuple(one_per_seed(runs))
     scores = numpy.array([one["score"] for one in counted])
     low, high, _ = interval_of(scores, counted[0]["item_scores"] if len(counted) == 1 else None)
-    costs = tuple(one for one in counted if _machine(one) == whole)
+    costs = tuple(one for one in runs if machine_of(one) == machine)
     return Standing(counted, costs, statistics.fmean(scores), low, high)
 
 
@@ -132,22 +139,28 @@ def board_table(shown: Sequence[Board]) -> str:
 
 def _parts(board: Board) -> list[str]:
     runs = [one for line in board.lines for one in line.runs]
-    costs = [one for line in board.lines for one in line.costs]
-    keys = dict.fromkeys(_SIZES, False) | dict.fromkeys(_COSTS, True) | dict.fromkeys(_LOST, False)
-    keys = {key: dear for key, dear in keys.items() if measured(key, costs if dear else runs)}
+    on_machine = [one for line in board.lines for one in line.costs]
+    keys = [key for key in _KEYS if measured(key, on_machine if COLUMNS[key].machine else runs)]
     heads = ["method's best", f"{runs[0]['metric']} %", "95 % interval", *(title(key, runs) for key in keys), "tuning"]
     body = [
         [
-            of_one_piece(line.name, line.costs),
+            of_one_piece(name_of(line.name, line.runs), line.costs),
             f"{100 * line.score:.1f}",
             "one score" if numpy.isnan(line.low) else f"{100 * line.low:.1f} to {100 * line.high:.1f}",
-            *(cell(key, line.costs if dear else line.runs) for key, dear in keys.items()),
+            *(cell(key, line.costs if COLUMNS[key].machine else line.runs) for key in keys),
             line.runs[0]["budget"],
         ]
         for line in board.lines
     ]
-    parts = [title_of(runs), markdown(heads, body)]
-    if board.machine and len(set(map(_machine, runs))) > 1:
-        parts.append(f"Memory and speeds are of the runs on one machine: {', '.join(filter(None, board.machine))}.")
     uneven = unequal_budgets(line.runs[0]["budget"] for line in board.lines)
-    return [*parts, f"Beware: {uneven}."] if uneven else parts
+    notes = [_where_costs_are_from(board), f"Beware: {uneven}." if uneven else ""]
+    return [title_of(runs), markdown(heads, body), *filter(None, notes)]
+
+
+def _where_costs_are_from(board: Board) -> str:
+    """A sentence, where it is not plain from the title."""
+    if board.machine is None:
+        return "Memory and speeds are left out: no one machine ran all of these experiments."
+    if all(line.costs == line.runs for line in board.lines):
+        return ""
+    return f"Memory and speeds are of the runs on one machine: {', '.join(filter(None, board.machine))}."

@@ -9,6 +9,7 @@ A record is one run as harness/result/records.py makes it, or a row of a frame: 
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from harness.result.columns import COLUMNS
 
 Record = Mapping[str, Any]
 Group = Literal["score_group", "cost_group"]
+Machine = tuple[str, ...]
 
 FOREIGN = "of another harness"  # protocol of results that another harness wrote
 LIBRARIES = ("torch", "transformers", "peft")
@@ -72,6 +74,24 @@ def unranked(record: Record) -> str:
     if not record["direction_known"]:
         return f"nobody knows whether a higher {record['metric']} is better"
     return "" if record["score"] == record["score"] else "no test score"  # NaN differs from itself
+
+
+def machine_of(record: Record) -> Machine:
+    """Equal for two records of one machine."""
+    return tuple(record[key] for key in MACHINE)
+
+
+def one_per_seed(runs: Iterable[Record]) -> list[Record]:
+    """An experiment's runs in the order of their seeds, none twice: a seed made again is no further evidence.
+
+    Of a seed that several machines ran, the run counts of the one that ran more of these seeds; of equals the first.
+    """
+    runs = list(runs)
+    seeds = Counter(map(machine_of, runs))
+    kept: dict[float, Record] = {}
+    for run in sorted(runs, key=lambda one: (one["seed"], -seeds[machine_of(one)], str(machine_of(one)))):
+        kept.setdefault(run["seed"], run)
+    return list(kept.values())
 
 
 def machine_marks(records: Sequence[Record]) -> list[str]:

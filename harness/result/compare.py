@@ -16,7 +16,7 @@ from pathlib import Path
 
 from harness.errors import UserError, did_you_mean
 from harness.experiment import CONTENT, display_path
-from harness.result.comparable import Record, difference, differing_setting, group_of, unranked
+from harness.result.comparable import Record, difference, differing_setting, group_of, one_per_seed, unranked
 from harness.result.read import Results
 from harness.result.tuning import unequal_budgets
 from harness.result.uncertainty import (
@@ -85,17 +85,6 @@ def find_results(side: Side, found: Results, folders: Sequence[Path], task: str 
 
 def _task(record: Record) -> str:
     return "/".join(filter(None, (record["task"], record["subset"])))
-
-
-def one_per_seed(runs: Sequence[Record], machines: Sequence[str], notes: list[str]) -> list[Record]:
-    """In the order of the seeds; of a seed that two machines ran, the run of the one named first."""
-    kept: dict[float, Record] = {}
-    for run in sorted(runs, key=lambda one: (one["seed"], machines.index(one["hardware"]))):
-        if run["seed"] in kept:
-            notes.append(f"{run['source']} left out: {kept[run['seed']]['source']} is of the same seed")
-        else:
-            kept[run["seed"]] = run
-    return list(kept.values())
 
 
 def check_settings(runs: Sequence[Record]) -> None:
@@ -211,9 +200,10 @@ def report(a: Side, b: Side, confidence: float = CONFIDENCE) -> str:
         raise UserError(f"nothing to compare: {'; '.join(dict.fromkeys(missing))}")
     parts, notes = [], [*a.notes, *b.notes]
     for key in sorted(both, key=lambda one: _title(a.groups[one])):
-        machines = [{run["hardware"] for run in side.groups[key]} for side in (a, b)]
-        order = sorted(machines[0] | machines[1], key=lambda name: (not all(name in side for side in machines), name))
-        sides = [one_per_seed(side.groups[key], order, notes) for side in (a, b)]
+        sides = [one_per_seed(side.groups[key]) for side in (a, b)]
+        for side, kept in zip((a, b), sides, strict=True):
+            left = [run["source"] for run in side.groups[key] if not any(run is one for one in kept)]
+            notes += [f"{source} left out: another machine's run of that seed counts" for source in left]
         for runs in sides:
             check_settings(runs)
         parts.append(section(*sides, confidence))

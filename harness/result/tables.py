@@ -34,7 +34,7 @@ def results_table(records: Sequence[Record]) -> str:
     ordered = sorted(lines.items(), key=lambda item: (-sign * _mean_score(item[1]), item[0]))
     body = [
         [
-            of_one_piece(_name(name, group), group),
+            of_one_piece(name_of(name, group), group),
             *([mark] if marked else []),
             *(cell(key, group) for key in keys),
             *_scores(group, further),
@@ -69,7 +69,7 @@ def _lines(records: Sequence[Record]) -> Lines:
     return {key: sorted(group, key=lambda record: record["seed"]) for key, group in lines.items()}
 
 
-def _name(name: str, group: Sequence[Record]) -> str:
+def name_of(name: str, group: Sequence[Record]) -> str:
     """With a word where the seeds are of no one experiment, so that their mean says nothing."""
     setting = differing_setting(record["settings"] for record in group)
     return f"{name} (its seeds differ in {setting})" if setting else name

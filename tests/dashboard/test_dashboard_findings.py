@@ -16,7 +16,6 @@ from harness.dashboard.evidence import Group
 from harness.dashboard.findings import combined, findings
 from harness.dashboard.rules import is_method
 from harness.experiment import ROOT
-from harness.result.experiments import by_experiment
 from harness.result.provenance import committed
 
 FULL, LORA = "full-finetuning/x", "lora/a"
@@ -24,8 +23,8 @@ MIB = 2**20
 
 
 def report(key, results, claims=CLAIMS):
-    runs, experiments = frames(results)
-    (found,) = [one for one in findings(runs, experiments, claims) if one.claim.key == key]
+    runs, _ = frames(results)
+    (found,) = [one for one in findings(runs, claims) if one.claim.key == key]
     return found
 
 
@@ -163,6 +162,42 @@ def test_scores_of_two_machines_count_together_and_costs_never_do():
     assert found.lines[0].where == "Task, some/model, nvidia-h100 and nvidia-l40s, protocol 1"
     sparse = [*seeds(LORA, loras), *seeds("shira/s", loras, hardware="nvidia-h100")]
     assert report("sparse-memory", sparse).verdict == "not measured"
+
+
+def test_a_seed_made_again_elsewhere_is_no_further_evidence():
+    norms, loras = [0.780, 0.781, 0.782], [0.800, 0.801, 0.802]
+    again = seeds("ln_tuning/n", norms[:2], params=100, hardware="nvidia-h100")
+    found = report(
+        "norms-strong", [*seeds(LORA, loras, params=1000), *seeds("ln_tuning/n", norms, params=100), *again]
+    )
+    assert "Welch over 3 and 3 seeds" in found.lines[0].text
+    assert found.lines[0].text.endswith("needs 1.00 times the memory")
+
+
+def test_seeds_whose_settings_differ_between_machines_are_no_evidence():
+    norms, loras = [0.780, 0.781], [0.800, 0.801, 0.802]
+    other = result("ln_tuning/n", 2, 0.782, params=100, hardware="nvidia-h100", lr=0.5)
+    found = report("norms-strong", [*seeds(LORA, loras, params=1000), *seeds("ln_tuning/n", norms, params=100), other])
+    assert found.verdict == "not measured"
+
+
+def test_the_strictest_opponent_is_chosen_on_valid():
+    good, lucky = seeds("full-finetuning/good", [0.80, 0.81]), seeds("full-finetuning/lucky", [0.90, 0.91])
+    lora = seeds(LORA, [0.7, 0.71])
+    assert report("lora-close", [*lora, *good, *lucky]).lines[0].experiments == (LORA, "full-finetuning/lucky")
+    for one in (*good, *lucky):
+        one["quality"]["valid_score"] = 0.9 if one["name"] == "good" else 0.5
+    assert report("lora-close", [*lora, *good, *lucky]).lines[0].experiments == (LORA, "full-finetuning/good")
+
+
+def test_groups_of_equal_names_are_told_apart_by_their_processors():
+    results = [
+        result(f"lora/r{place:02d}", place, params=100 + place, memory=(place + 1) * MIB) | {
+            "hardware": {"slug": "cpu-x", "cpu": "X", "cpu_model": place % 2, "threads": 1}}
+        for place in range(60)
+    ]  # fmt: skip
+    places = {line.where for line in report("parameters-proxy", results).lines}
+    assert places == {f"Task, some/model, cpu-x, protocol 1, X (model {model}), 1 thread" for model in (0, 1)}
 
 
 def test_modified_failed_and_mixed_runs_are_no_evidence():
@@ -325,8 +360,8 @@ def test_a_new_claim_is_one_entry():
 
 
 def test_no_results_leave_every_claim_unmeasured():
-    runs, experiments = frames([])
-    for found in findings(runs, experiments, CLAIMS):
+    runs, _ = frames([])
+    for found in findings(runs, CLAIMS):
         assert found.verdict == "not measured"
         assert found.claim.needs in found.summary
         assert found.lines == ()
@@ -400,7 +435,7 @@ def test_methods_are_found_in_any_spelling():
 
 def test_committed_results_give_a_verdict_for_every_claim():
     runs = load([ROOT / "results"]).runs
-    reports = findings(runs, by_experiment(runs), CLAIMS)
+    reports = findings(runs, CLAIMS)
     assert [found.claim for found in reports] == list(CLAIMS)
     for found in reports:
         assert found.verdict in VERDICTS
@@ -413,21 +448,14 @@ def test_the_command_prints_verdicts_and_what_is_behind_one(capsys):
     assert command.main(["--committed"]) == 0
     table = capsys.readouterr().out
     assert [line.rsplit("`")[-2] for line in table.splitlines()[2:]] == [claim.key for claim in CLAIMS]
-    reports = findings(*frames_of(committed(ROOT)), CLAIMS)
-    found = report_of(reports, "lora-forgets-less")
+    found = report_of(findings(load(committed(ROOT)).runs, CLAIMS), "lora-forgets-less")
     assert command.main(["--committed", "lora-forgets-less"]) == 0
     shown = capsys.readouterr().out
     assert shown.startswith(f"**{found.claim.title}**: {found.verdict}. {found.summary}")
-    assert [f"| {line.where} | {line.text} | {line.verdict} |" for line in found.lines] == shown.strip().splitlines()[
-        -len(found.lines) :
-    ]
+    for line in found.lines:
+        assert f"| {line.where} | {line.text} | {line.verdict} |\n" in shown
     assert command.main(["nobody-says-so"]) == 2
     assert "nobody-says-so: expected one of lora-close" in capsys.readouterr().err
-
-
-def frames_of(paths):
-    runs = load(paths).runs
-    return runs, by_experiment(runs)
 
 
 def report_of(reports, key):
