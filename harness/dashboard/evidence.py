@@ -15,7 +15,7 @@ import pandas
 from harness.dashboard.estimates import Estimate
 from harness.dashboard.methods import plain
 from harness.result import comparable
-from harness.result.comparable import FOREIGN, differing_setting, one_per_seed
+from harness.result.comparable import FOREIGN, MACHINE, common_machine, differing_setting, one_per_seed
 from harness.result.compare import compare_runs
 from harness.result.uncertainty import p_text
 
@@ -60,13 +60,10 @@ class Group:
 
     def on_one_machine(self, *experiments: str) -> "Group | None":
         """The runs of the machine with most runs of these experiments, if one ran all of them."""
-        machines = [set(self.of([name])["cost_group"]) for name in experiments]
-        common = sorted(set.intersection(*machines))
-        if not common:
+        machine = common_machine([self.of([name]).to_dict("records") for name in experiments])
+        if machine is None:
             return None
-        counts = self.of(experiments)["cost_group"].value_counts()
-        name = max(common, key=lambda machine: counts[machine])
-        return Group(str(name), self.runs[self.runs["cost_group"] == name])
+        return Group(self.name, self.runs[(self.runs[list(MACHINE)] == list(machine)).all(axis=1)])
 
     def values(self, experiment: str, key: str) -> list[float]:
         """One figure for each run that has it."""

@@ -8,14 +8,14 @@ largest of several noisy scores is mostly luck. So what was not tuned is not on 
 
 import json
 import statistics
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy
 
 from harness.result.columns import COLUMNS
-from harness.result.comparable import SCORES, Machine, Record, machine_of, one_per_seed
+from harness.result.comparable import SCORES, Machine, Record, common_machine, machine_of, one_per_seed
 from harness.result.costs import cell, measured, of_one_piece, title
 from harness.result.intervals import interval_of
 from harness.result.tables import markdown, name_of, partition, title_of
@@ -78,7 +78,7 @@ def _board(group: Sequence[Record], tunings: Mapping[str, Tuning]) -> Board:
             tuned[one["experiment"]].append(one)
     higher = group[0]["higher_is_better"]
     chosen = _best_of_each(tuned, tunings, higher)
-    machine = _common_machine(list(chosen.values()))
+    machine = common_machine(list(chosen.values()))
     lines = [_standing(runs, machine) for runs in chosen.values()]
     return Board(
         tuple(sorted(lines, key=lambda line: -line.score if higher else line.score)),
@@ -98,13 +98,6 @@ def _best_of_each(
     on_valid = {name: tunings[name].mean(tunings[name].chosen) for name in tuned}
     chosen = {best(sorted(names), [on_valid[name] for name in sorted(names)], higher) for names in by_method.values()}
     return {name: tuned[name] for name in sorted(chosen)}
-
-
-def _common_machine(experiments: Sequence[Sequence[Record]]) -> Machine | None:
-    """Of the machines that ran every one of them the one with most runs; None where there is none."""
-    common = set.intersection(*(set(map(machine_of, runs)) for runs in experiments)) if experiments else set()
-    counts = Counter(machine_of(one) for runs in experiments for one in runs)
-    return max(sorted(common, key=str), key=lambda machine: counts[machine], default=None)
 
 
 def variant_of(record: Record) -> Variant:
@@ -161,6 +154,6 @@ def _where_costs_are_from(board: Board) -> str:
     """A sentence, where it is not plain from the title."""
     if board.machine is None:
         return "Memory and speeds are left out: no one machine ran all of these experiments."
-    if all(line.costs == line.runs for line in board.lines):
+    if all(machine_of(one) == board.machine for line in board.lines for one in line.runs):
         return ""
     return f"Memory and speeds are of the runs on one machine: {', '.join(filter(None, board.machine))}."

@@ -81,6 +81,13 @@ def machine_of(record: Record) -> Machine:
     return tuple(record[key] for key in MACHINE)
 
 
+def common_machine(experiments: Sequence[Sequence[Record]]) -> Machine | None:
+    """Of the machines that ran every one of them the one with most of their runs; None where there is none."""
+    common = set.intersection(*(set(map(machine_of, runs)) for runs in experiments)) if experiments else set()
+    counts = Counter(machine_of(one) for runs in experiments for one in runs)
+    return max(sorted(common, key=str), key=lambda machine: counts[machine], default=None)
+
+
 def one_per_seed(runs: Iterable[Record]) -> list[Record]:
     """An experiment's runs in the order of their seeds, none twice: a seed made again is no further evidence.
 

@@ -136,9 +136,9 @@ def seeds_of(experiment, rights, **changes):
 NUMBER = re.compile(r"-?\d+\.\d+")
 
 
-def assert_current(new, old, command, abs):
+def assert_current(new, old, command, **tolerance):
     """Files of the same results, whose numbers may differ in their last digits from one machine to another."""
     advice = f"the committed file is old: {command}"
     assert NUMBER.sub("0", new) == NUMBER.sub("0", old), advice
     pairs = zip(map(float, NUMBER.findall(new)), map(float, NUMBER.findall(old)), strict=True)
-    assert not [pair for pair in pairs if pair[0] != pytest.approx(pair[1], rel=1e-4, abs=abs)], advice
+    assert not [pair for pair in pairs if pair[0] != pytest.approx(pair[1], **tolerance)], advice
