@@ -88,7 +88,7 @@ def _closeness(rows: pandas.DataFrame, needs: Needs) -> tuple:
 
 def _ranking(name: str, rows: pandas.DataFrame, needs: Needs, places: Mapping[str, int], columns: Runs) -> Ranking:
     done, first = rows[rows["status"].eq("success")], rows.iloc[0]
-    found, entrants = Ranking(group_label(rows), name, first), []
+    found, entrants = Ranking(group_label([first]), name, first), []
     failed = rows[rows["status"].ne("success")]
     others: dict[str, list[str]] = {}
     for row in failed.itertuples():

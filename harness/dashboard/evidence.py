@@ -101,16 +101,16 @@ def _of_one_setting(rows: pandas.DataFrame) -> pandas.DataFrame:
     return rows[~rows["experiment"].isin(mixed)]
 
 
-def group_label(rows: pandas.DataFrame) -> str:
-    """The group of these rows, for people: 'Task/subset, embedded/t5, cpu-amd-epyc, protocol 1'.
+def group_label(runs: Sequence[comparable.Record]) -> str:
+    """The group of these runs, for people: 'Task/subset, embedded/t5, cpu-amd-epyc, protocol 1'.
 
     Two groups can have one label where they differ in data, processor or libraries only; the columns score_group and
     cost_group tell them apart.
     """
-    first = rows.iloc[0]
+    first = runs[0]
     name = "/".join(part for part in (first["task"], first["subset"]) if part) or "unknown task"
     origin = "published elsewhere" if first["protocol"] == FOREIGN else f"protocol {first['protocol']}"
-    parts = [name, first["model"] or "unknown model", " and ".join(sorted(set(rows["hardware"]))), origin]
+    parts = [name, first["model"] or "unknown model", " and ".join(sorted({run["hardware"] for run in runs})), origin]
     return ", ".join([*parts, *(["random weights"] if first["profile"] else [])])
 
 

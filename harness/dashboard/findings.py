@@ -62,13 +62,13 @@ def findings(runs: pandas.DataFrame, claims: Iterable[Claim]) -> list[ClaimRepor
 
 def _placed(found: Sequence[tuple[Group, Line]]) -> tuple[Line, ...]:
     """The lines with the label of the runs they are about, and processors where groups would have the same label."""
-    rows = [group.of(line.experiments) for group, line in found]
-    labels = [group_label(one) for one in rows]
+    runs = [[run for name in line.experiments for run in group.by_experiment[name]] for group, line in found]
+    labels = [group_label(one) for one in runs]
     owners: dict[str, set[str]] = defaultdict(set)
     for label, (group, _) in zip(labels, found, strict=True):
         owners[label].add(group.name)
-    marks = [f", {' and '.join(sorted(set(one['processor'])))}" if len(owners[label]) > 1 else ""
-             for label, one in zip(labels, rows, strict=True)]  # fmt: skip
+    marks = [f", {' and '.join(sorted({run['processor'] for run in one}))}" if len(owners[label]) > 1 else ""
+             for label, one in zip(labels, runs, strict=True)]  # fmt: skip
     return tuple(replace(line, where=label + mark)
                  for (_, line), label, mark in zip(found, labels, marks, strict=True))  # fmt: skip
 
