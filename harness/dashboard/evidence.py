@@ -6,16 +6,14 @@ Nothing is compared across groups. Runs with random weights (profiles) measure n
 import functools
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import pandas
 
 from harness.dashboard.estimates import Estimate
 from harness.dashboard.methods import plain
 from harness.result import comparable
-from harness.result.comparable import FOREIGN, MACHINE, common_machine, differing_setting, one_per_seed
+from harness.result.comparable import FOREIGN, Record, common_machine, differing_setting, machine_of, one_per_seed
 from harness.result.compare import compare_runs
 from harness.result.uncertainty import p_text
 
@@ -24,22 +22,20 @@ FULL = "full-finetuning"
 
 @dataclass(frozen=True)
 class Group:
-    """Comparable, successful runs: `name` as in the column score_group or cost_group, `runs` of the frame of runs."""
+    """Comparable, successful runs: `name` as in the column score_group or cost_group, `runs` by experiment."""
 
     name: str
-    runs: pandas.DataFrame
+    runs: dict[str, list[Record]]
 
     @functools.cached_property
-    def by_experiment(self) -> dict[str, list[dict[str, Any]]]:
+    def by_experiment(self) -> dict[str, list[Record]]:
         """The runs of each experiment, one for each seed."""
-        found: dict[str, list[dict[str, Any]]] = {}
-        for run in self.runs.sort_values("experiment", kind="stable").to_dict("records"):
-            found.setdefault(run["experiment"], []).append(run)
-        return {name: one_per_seed(runs) for name, runs in found.items()}
+        return {name: one_per_seed(self.runs[name]) for name in sorted(self.runs)}
 
-    def of(self, experiments: Sequence[str]) -> pandas.DataFrame:
-        """The runs of these experiments."""
-        return self.runs[self.runs["experiment"].isin(experiments)]
+    @property
+    def first(self) -> Record:
+        """Any of its runs, to ask what all have in common."""
+        return next(iter(self.runs.values()))[0]
 
     def select(self, *methods: str) -> list[str]:
         """Its experiments of these methods, given as folder names or PEFT types in any spelling."""
@@ -55,15 +51,17 @@ class Group:
     @functools.cached_property
     def timed(self) -> "Group":
         """Without runs that shared their GPU with another process: their times are not theirs. May have no runs."""
-        shared = self.runs["shared_device"]
-        return Group(self.name, self.runs[~shared]) if shared.any() else self
+        return self._only(lambda run: not run["shared_device"])
 
     def on_one_machine(self, *experiments: str) -> "Group | None":
-        """The runs of the machine with most runs of these experiments, if one ran all of them."""
-        machine = common_machine([self.of([name]).to_dict("records") for name in experiments])
-        if machine is None:
-            return None
-        return Group(self.name, self.runs[(self.runs[list(MACHINE)] == list(machine)).all(axis=1)])
+        """Their runs on the machine with most of them, if one ran all of these experiments."""
+        own = Group(self.name, {name: self.runs[name] for name in experiments})
+        machine = common_machine(list(own.runs.values()))
+        return None if machine is None else own._only(lambda run: machine_of(run) == machine)
+
+    def _only(self, fits: Callable[[Record], bool]) -> "Group":
+        kept = {name: [run for run in runs if fits(run)] for name, runs in self.runs.items()}
+        return self if kept == self.runs else Group(self.name, {name: runs for name, runs in kept.items() if runs})
 
     def values(self, experiment: str, key: str) -> list[float]:
         """One figure for each run that has it."""
@@ -79,26 +77,26 @@ class Group:
 
         By their scores on valid where all have one: chosen on test, the luckiest of many would be the opponent.
         """
-        sign = 1 if self.runs["higher_is_better"].iloc[0] else -1
+        sign = 1 if self.first["higher_is_better"] else -1
         fitting = [name for name in names if self.values(name, "score") and self.values(name, key)]
         judged = "valid_score" if all(self.values(name, "valid_score") for name in fitting) else "score"
         return max(fitting, key=lambda name: sign * statistics.fmean(self.values(name, judged)), default=None)
 
 
-def run_groups(runs: pandas.DataFrame, key: comparable.Group) -> list[Group]:
+def run_groups(runs: Iterable[Record], key: comparable.Group) -> list[Group]:
     """Groups of the successful runs whose settings nobody changed on the command line; profiles last.
 
     Their scores are comparable, or with "cost_group" as key their costs as well. Seeds that differ in a setting are
     not one experiment and are left out.
     """
-    usable = runs[runs["status"].eq("success") & ~runs["modified"]]
-    found = [Group(str(name), _of_one_setting(rows)) for name, rows in usable.groupby(key, sort=True)]
-    return sorted((one for one in found if len(one.runs)), key=lambda group: bool(group.runs["profile"].iloc[0]))
-
-
-def _of_one_setting(rows: pandas.DataFrame) -> pandas.DataFrame:
-    mixed = [name for name, own in rows.groupby("experiment") if differing_setting(own["settings"])]
-    return rows[~rows["experiment"].isin(mixed)]
+    found: dict[str, dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
+    for run in runs:
+        if run["status"] == "success" and not run["modified"]:
+            found[run[key]][run["experiment"]].append(run)
+    groups = [Group(name, {one: own for one, own in found[name].items()
+                           if not differing_setting(run["settings"] for run in own)})
+              for name in sorted(found)]  # fmt: skip
+    return sorted((group for group in groups if group.runs), key=lambda group: bool(group.first["profile"]))
 
 
 def group_label(runs: Sequence[comparable.Record]) -> str:

@@ -49,7 +49,8 @@ class ClaimReport:
 
 def findings(runs: pandas.DataFrame, claims: Iterable[Claim]) -> list[ClaimReport]:
     """Checks each claim in every group of comparable runs; the frame is that of to_frame."""
-    groups = {key: run_groups(runs, key) for key in KEYS}
+    records = runs.to_dict("records")
+    groups = {key: run_groups(records, key) for key in KEYS}
     reports = []
     for claim in claims:
         costs = _CORRELATED if claim.check == "correlation" else ()
@@ -75,7 +76,7 @@ def _placed(found: Sequence[tuple[Group, Line]]) -> tuple[Line, ...]:
 
 def _lines(group: Group, claim: Claim) -> list[Line]:
     group = group.timed if claim.column in TIMED else group
-    if group.runs.empty:
+    if not group.runs:
         return []
     excluded = group.select(*claim.without)
     subjects = group.select(*claim.subjects) if claim.subjects else list(group.by_experiment)
@@ -94,7 +95,7 @@ def _difference(group: Group, claim: Claim, subjects: list[str]) -> list[Line]:
         if claim.column == "score":
             found, unit = score_difference(group, name, other), "points"
         else:
-            column = of_unit(COLUMNS[claim.column], str(group.runs["work_unit"].iloc[0]))
+            column = of_unit(COLUMNS[claim.column], group.first["work_unit"])
             found, unit = estimates.difference(values, against), "points" if column.unit == "points" else "nats"
         verdict, text = claim.judge(found), f"{name} less {other}: {found.text(unit)}"
         gains = group.values(other, "gain")
@@ -110,8 +111,7 @@ def _opponents(group: Group, claim: Claim, subjects: list[str]) -> list[str]:
     """Experiments of which the best is what the claim is against."""
     if claim.against != "adapter":
         return group.select(claim.against)
-    adapters = group.runs.loc[group.runs["peft_type"] != "", "experiment"]
-    return [name for name in group.by_experiment if name in set(adapters) and name not in subjects]
+    return [name for name, runs in group.by_experiment.items() if runs[0]["peft_type"] and name not in subjects]
 
 
 def _if_cheaper(group: Group, name: str, other: str, verdict: Verdict, text: str) -> tuple[Verdict, str]:

@@ -12,7 +12,7 @@ from harness import findings as command
 from harness.dashboard.claim import CLOSE, Claim
 from harness.dashboard.claims import CLAIMS
 from harness.dashboard.estimates import VERDICTS, difference, rank_correlation, ratio, ratio_to_one, spread_ratio
-from harness.dashboard.evidence import Group
+from harness.dashboard.evidence import run_groups
 from harness.dashboard.findings import combined, findings
 from harness.dashboard.rules import is_method
 from harness.experiment import ROOT
@@ -429,7 +429,8 @@ def test_methods_are_found_in_any_spelling():
     runs, _ = frames(
         [result("lora/a"), result("mine/b", peft_type="LN_TUNING"), result("LN-Tuning/c", peft_type="LORA")]
     )
-    assert Group("all", runs).select("ln_tuning") == ["LN-Tuning/c", "mine/b"]
+    (group,) = run_groups(runs.to_dict("records"), "score_group")
+    assert group.select("ln_tuning") == ["LN-Tuning/c", "mine/b"]
     assert sorted(runs.loc[is_method(runs, "ln_tuning"), "experiment"]) == ["LN-Tuning/c", "mine/b"]
 
 

@@ -1,6 +1,7 @@
 """The parts of training memory against sums made another way."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -13,6 +14,8 @@ from harness.experiment import ROOT
 from harness.measure.memory_parts import storage_bytes
 
 CPU = torch.device("cpu")
+# Makes glibc give freed memory back at once. By itself it keeps more or less of it, by how it is used and by machine.
+GIVES_BACK = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 FULL = ROOT / "method_comparison/MetaMathQA/experiments/full-finetuning/embedded-llama"
 
 
@@ -65,11 +68,12 @@ def test_the_remainder_grows_with_the_batch_and_the_rest_stays(tmp_path):
             "--set",
             "max_seq_length=64",
         ]  # fmt: skip; every row is cut to that, so that all are equally long
-        subprocess.run([sys.executable, "run.py", LORA, *arguments], cwd=ROOT, check=True, capture_output=True)
+        subprocess.run([sys.executable, "run.py", LORA, *arguments], cwd=ROOT, env=os.environ | GIVES_BACK, check=True,
+                       capture_output=True)  # fmt: skip
         (path,) = (tmp_path / str(size)).glob("runs/*/*/*/result.json")
         seen[size] = json.loads(path.read_text())["memory_parts"]
     fixed = [{**parts, "remainder": None} for parts in seen.values()]
     assert fixed[0] == fixed[1] == fixed[2]
     small, middle, large = (parts["remainder"] for parts in seen.values())
     assert 0 < small < middle < large
-    assert middle - small == pytest.approx(large - middle, rel=0.35), "linear, but for what the allocator keeps"
+    assert middle - small == pytest.approx(large - middle, rel=0.1)
