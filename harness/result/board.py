@@ -134,19 +134,27 @@ def _parts(board: Board) -> list[str]:
     runs = [one for line in board.lines for one in line.runs]
     on_machine = [one for line in board.lines for one in line.costs]
     keys = [key for key in _KEYS if measured(key, on_machine if COLUMNS[key].machine else runs)]
-    heads = ["method's best", f"{runs[0]['metric']} %", "95 % interval", *(title(key, runs) for key in keys), "tuning"]
+    seeds = [str(len(line.runs)) for line in board.lines]
+    mixed = len(set(seeds)) > 1
+    heads = ["method's best", f"{runs[0]['metric']} %", "95 % interval", *(["seeds"] if mixed else []),
+             *(title(key, runs) for key in keys), "tuning"]  # fmt: skip
     body = [
         [
             of_one_piece(name_of(line.name, line.runs), line.costs),
             f"{100 * line.score:.1f}",
             "one score" if numpy.isnan(line.low) else f"{100 * line.low:.1f} to {100 * line.high:.1f}",
+            *([number] if mixed else []),
             *(cell(key, line.costs if COLUMNS[key].machine else line.runs) for key in keys),
             line.runs[0]["budget"],
         ]
-        for line in board.lines
+        for line, number in zip(board.lines, seeds, strict=True)
     ]
     uneven = unequal_budgets(line.runs[0]["budget"] for line in board.lines)
-    notes = [_where_costs_are_from(board), f"Beware: {uneven}." if uneven else ""]
+    notes = [
+        _where_costs_are_from(board),
+        "The interval of a single seed knows nothing of chance between seeds." if mixed and "1" in seeds else "",
+        f"Beware: {uneven}." if uneven else "",
+    ]
     return [title_of(runs), markdown(heads, body), *filter(None, notes)]
 
 

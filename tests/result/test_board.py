@@ -107,6 +107,18 @@ def test_seeds_of_several_machines_are_one_line_whose_costs_are_of_one():
     assert "of the runs on one machine: here" in text
 
 
+def test_lines_of_unequal_numbers_of_seeds_say_so():
+    dora = {"run_info.peft_config.use_dora": True}
+    single, several = runs("lora/a", 0.5), runs("lora/b", 0.6, 0.7, **dora)
+    text = board_table(boards([*single, *several], tuned(a=0.5, b=0.5)))
+    assert "| 95 % interval | seeds |" in text
+    assert [line.split(" | ")[3] for line in text.splitlines() if line.startswith("| lora")] == ["2", "1"]
+    assert "single seed knows nothing of chance between seeds" in text
+    alike = board_table(boards([*runs("lora/a", 0.5, 0.4), *several], tuned(a=0.5, b=0.5)))
+    assert "| seeds |" not in alike
+    assert "single seed" not in alike
+
+
 def test_runs_that_differ_in_a_setting_are_marked():
     more = runs("lora/a", 0.0, 0.6, **{"run_info.peft_config.r": 99})
     shown = board_table(boards([*runs("lora/a", 0.5), more[1]], tuned(a=0.5)))
