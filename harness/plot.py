@@ -15,6 +15,7 @@ import matplotlib
 import pandas
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from harness.errors import UserError, run_command
 from harness.result.board import Board
@@ -65,6 +66,10 @@ def _panel(axes: Axes, board: Board) -> None:
     names = [f"{number}  {name}" for number, name in enumerate(named["name"], start=1)]
     axes.text(1.02, 1, "\n".join(names), transform=axes.transAxes, fontsize=8, va="top", linespacing=1.5)
     axes.set_ylim(0, 100)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 6, 8)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel(f"peak memory of training, MiB ({board.lines[0].costs[0]['hardware']})")
     axes.set_ylabel(f"{first['metric']} on test, %")
     axes.set_title(f"{first['task']}, {first['model']}: {len(frame)} methods", fontsize=10, loc="left")

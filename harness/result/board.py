@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy
 
 from harness.result.columns import COLUMNS
-from harness.result.comparable import SCORES, Machine, Record, common_machine, machine_of, one_per_seed
+from harness.result.comparable import SCORES, Machine, Record, common_machine, one_per_seed
 from harness.result.costs import cell, measured, of_one_piece, title
 from harness.result.intervals import interval_of
-from harness.result.tables import markdown, name_of, partition, title_of
+from harness.result.tables import markdown, name_of, on_machine, partition, title_of, where_costs_are_from
 from harness.result.tuning import UNTUNED, Tuning, best, unequal_budgets
 
 _KEYS = ("trainable_params", "storage", "memory_train", "train_tokens_per_second", "overhead_unmerged",
@@ -121,7 +121,7 @@ def _standing(runs: Sequence[Record], machine: Machine | None) -> Standing:
     counted = tuple(one_per_seed(runs))
     scores = numpy.array([one["score"] for one in counted])
     low, high, _ = interval_of(scores, counted[0]["item_scores"] if len(counted) == 1 else None)
-    costs = tuple(one for one in runs if machine_of(one) == machine)
+    costs = tuple(on_machine(runs, machine))
     return Standing(counted, costs, statistics.fmean(scores), low, high)
 
 
@@ -151,17 +151,8 @@ def _parts(board: Board) -> list[str]:
     ]
     uneven = unequal_budgets(line.runs[0]["budget"] for line in board.lines)
     notes = [
-        _where_costs_are_from(board),
+        where_costs_are_from(board.machine, runs),
         "The interval of a single seed knows nothing of chance between seeds." if mixed and "1" in seeds else "",
         f"Beware: {uneven}." if uneven else "",
     ]
     return [title_of(runs), markdown(heads, body), *filter(None, notes)]
-
-
-def _where_costs_are_from(board: Board) -> str:
-    """A sentence, where it is not plain from the title."""
-    if board.machine is None:
-        return "Memory and speeds are left out: no one machine ran all of these experiments."
-    if all(machine_of(one) == board.machine for line in board.lines for one in line.runs):
-        return ""
-    return f"Memory and speeds are of the runs on one machine: {', '.join(filter(None, board.machine))}."

@@ -101,12 +101,6 @@ def one_per_seed(runs: Iterable[Record]) -> list[Record]:
     return list(kept.values())
 
 
-def machine_marks(records: Sequence[Record]) -> list[str]:
-    """Of each record its machine, as far as machines differ among them; empty texts where all ran on one."""
-    apart = [key for key in MACHINE if len({record[key] for record in records}) > 1]
-    return [", ".join(str(record[key]) for key in apart if record[key]) for record in records]
-
-
 def differing_setting(settings: Iterable[bytes]) -> str:
     """The first setting in which runs of one experiment differ, which makes them several experiments; else empty.
 

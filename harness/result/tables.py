@@ -1,11 +1,21 @@
-"""The Markdown tables of a task's results: one line per experiment and machine, mean and spread over seeds."""
+"""The Markdown tables of a task's results: one line per experiment, mean and spread over seeds."""
 
 import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from harness.result.comparable import MACHINE, SCORES, Record, differing_setting, machine_marks
+from harness.result.columns import COLUMNS
+from harness.result.comparable import (
+    MACHINE,
+    SCORES,
+    Machine,
+    Record,
+    common_machine,
+    differing_setting,
+    machine_of,
+    one_per_seed,
+)
 from harness.result.costs import cell, costs_table, measured, of_one_piece, title
 from harness.result.metrics import is_share
 from harness.result.subsets import mean_over_subsets
@@ -13,60 +23,58 @@ from harness.result.tuning import unequal_budgets
 
 _SIZES = ("learning_rate", "trainable_params", "headless_params", "storage")
 _COSTS = ("memory_train", "train_tokens_per_second")
-Lines = dict[tuple[str, str], list[Record]]  # by experiment and mark of the machine, in the order of the seeds
 
 
 def results_table(records: Sequence[Record]) -> str:
     """Markdown for runs with comparable scores, best first.
 
-    The spread is the sample standard deviation over seeds; memory and tokens/s are medians over seeds. Where the runs
-    are of several machines each has lines of its own, marked, without memory and speed: costs are never side by side.
+    The spread is the sample standard deviation over seeds, wherever they were run. Memory and tokens/s are medians
+    over the runs of one machine that has every experiment, and left out where there is none.
     """
     lines = _lines(records)
-    marked = any(mark for _, mark in lines)
-    keys = _SIZES if marked else (*_SIZES, *_COSTS)
+    machine = common_machine(list(lines.values()))
+    keys = [*_SIZES, *(_COSTS if machine else ())]
     keys = [key for key in keys if not key.startswith("headless") or measured(key, records)]
-    heads = ["experiment", *(["machine"] if marked else []), *(title(key, records) for key in keys)]
     further = [name for name in dict.fromkeys(name for record in records for name in record["further"])
                if name != records[0]["metric"]]  # fmt: skip
+    heads = ["experiment", *(title(key, records) for key in keys)]
     heads += [f"{records[0]['metric']} %", "std", "by seed", *map(_head, further), "invalid %", "tuning"]
-    sign = _sign(records)
-    ordered = sorted(lines.items(), key=lambda item: (-sign * _mean_score(item[1]), item[0]))
+    counted = {name: one_per_seed(runs) for name, runs in lines.items()}
     body = [
         [
             of_one_piece(name_of(name, group), group),
-            *([mark] if marked else []),
-            *(cell(key, group) for key in keys),
+            *(cell(key, on_machine(lines[name], machine) if COLUMNS[key].machine else group) for key in keys),
             *_scores(group, further),
             group[0]["budget"],
         ]
-        for (name, mark), group in ordered
+        for name, group in sorted(counted.items(), key=lambda item: (-_sign(records) * _mean_score(item[1]), item[0]))
     ]
-    empty = [""] * (len(heads) - 8 - len(further))
     for name, score, invalid in [*_base(records), *_majority(records)]:
-        body.append(
-            [
-                name,
-                *empty[: 1 + marked],
-                "0",
-                *empty[1 + marked :],
-                "",
-                score,
-                "",
-                "",
-                *[""] * len(further),
-                invalid,
-                "",
-            ]
-        )
+        row = [name, *[""] * (len(heads) - 1)]
+        row[1 + keys.index("trainable_params")], row[1 + len(keys)], row[-2] = "0", score, invalid
+        body.append(row)
     return markdown(heads, body)
 
 
-def _lines(records: Sequence[Record]) -> Lines:
-    lines: Lines = defaultdict(list)
-    for record, mark in zip(records, machine_marks(records), strict=True):
-        lines[record["experiment"], mark].append(record)
-    return {key: sorted(group, key=lambda record: record["seed"]) for key, group in lines.items()}
+def _lines(records: Sequence[Record]) -> dict[str, list[Record]]:
+    lines: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        lines[record["experiment"]].append(record)
+    return lines
+
+
+def on_machine(runs: Iterable[Record], machine: Machine | None) -> list[Record]:
+    """Those of the runs that were made there."""
+    return [run for run in runs if machine_of(run) == machine]
+
+
+def where_costs_are_from(machine: Machine | None, records: Sequence[Record]) -> str:
+    """A sentence on memory and speeds beside these runs' scores; empty where it is plain from the title."""
+    if machine is None:
+        return "Memory and speeds are left out: no one machine ran all of these experiments."
+    if len(on_machine(records, machine)) == len(records):
+        return ""
+    return f"Memory and speeds are of the runs on one machine: {', '.join(filter(None, machine))}."
 
 
 def name_of(name: str, group: Sequence[Record]) -> str:
@@ -140,12 +148,11 @@ def means_table(records: Sequence[Record]) -> str:
     experiment that lacks a subset has no mean.
     """
     subsets = list(dict.fromkeys(record["subset"] for record in records))
-    lines, sign = _lines(records), _sign(records)
-    marked = any(mark for _, mark in lines)
-    rows = []
-    for (name, mark), group in lines.items():
+    rows, sign = [], _sign(records)
+    for name, group in _lines(records).items():
         scores = {
-            subset: {one["seed"]: 100 * one["score"] for one in group if one["subset"] == subset} for subset in subsets
+            subset: {one["seed"]: 100 * one["score"] for one in one_per_seed(_of_subset(group, subset))}
+            for subset in subsets
         }
         found = mean_over_subsets(scores)
         alone = {key: statistics.fmean(one.values()) for key, one in scores.items() if one}
@@ -153,9 +160,13 @@ def means_table(records: Sequence[Record]) -> str:
         cells = [f"{shown[subset]:.1f}" if subset in shown else "" for subset in subsets]
         cells += [f"{found.mean:.1f}" if found else ""]
         cells += [f"{statistics.stdev(found.by_seed.values()):.1f}" if found and len(found.by_seed) > 1 else ""]
-        rows.append((sign * found.mean if found else -math.inf, [name, *([mark] if marked else []), *cells]))
-    heads = ["experiment", *(["machine"] if marked else []), *subsets, "mean", "std"]
+        rows.append((sign * found.mean if found else -math.inf, [name, *cells]))
+    heads = ["experiment", *subsets, "mean", "std"]
     return markdown(heads, [row for _, row in sorted(rows, key=lambda row: row[0], reverse=True)])
+
+
+def _of_subset(records: Iterable[Record], subset: str) -> list[Record]:
+    return [record for record in records if record["subset"] == subset]
 
 
 def task_tables(records: Sequence[Record], costs: bool = False) -> str:
@@ -170,14 +181,25 @@ def task_tables(records: Sequence[Record], costs: bool = False) -> str:
     for whole in partition(records, apart):
         groups = partition(whole, SCORES)
         for group in groups:
-            for part in partition(group, MACHINE) if costs else [group]:
-                parts += [title_of(part), costs_table(part) if costs else results_table(part)]
-            uneven = "" if costs else unequal_budgets(record["budget"] for record in group)
-            parts += [f"Beware: {uneven}."] if uneven else []
+            parts += _costs_of(group) if costs else _scores_of(group)
         subsets = {record["subset"] for record in whole}
         if len(subsets) > 1 and len(subsets) == len(groups) and not costs:
             parts += [f"Mean over subsets, {whole[0]['metric']} %:", means_table(whole)]
     return "\n\n".join(parts)
+
+
+def _scores_of(group: Sequence[Record]) -> list[str]:
+    machine = common_machine(list(_lines(group).values()))
+    uneven = unequal_budgets(record["budget"] for record in group)
+    notes = [where_costs_are_from(machine, group), f"Beware: {uneven}." if uneven else ""]
+    return [title_of(group), results_table(group), *filter(None, notes)]
+
+
+def _costs_of(group: Sequence[Record]) -> list[str]:
+    """Of the machine that ran every experiment; where there is none, a table for each machine."""
+    machine = common_machine(list(_lines(group).values()))
+    shown = [on_machine(group, machine)] if machine else partition(group, MACHINE)
+    return [text for part in shown for text in (title_of(part), costs_table(part))]
 
 
 def partition(records: Sequence[Record], keys: Iterable[str]) -> list[list[Record]]:

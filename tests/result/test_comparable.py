@@ -14,7 +14,6 @@ from harness.result.comparable import (
     group_for,
     group_of,
     libraries,
-    machine_marks,
     unranked,
 )
 from harness.result.records import to_record
@@ -98,14 +97,6 @@ def test_a_comparison_stays_within_the_groups_that_its_columns_need():
 )
 def test_what_is_not_ranked_says_why(changes, why):
     assert unranked(record(**changes)) == why
-
-
-def test_machines_are_marked_by_what_tells_them_apart():
-    here, there = record(), record(**MACHINES["hardware"])
-    assert machine_marks([here, here]) == ["", ""]
-    assert machine_marks([here, there]) == ["cpu-x86-64", "nvidia-l40s"]
-    more = [record(**{"hardware.cpu": "EPYC", "hardware.threads": threads}) for threads in (1, 2)]
-    assert machine_marks(more) == ["EPYC, 1 thread", "EPYC, 2 threads"]
 
 
 def test_runs_of_one_experiment_share_their_settings():

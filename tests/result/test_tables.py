@@ -75,20 +75,38 @@ def test_costs_are_medians_and_what_nobody_measured_is_no_column():
     assert last[4] == "not measured"
 
 
-def test_two_machines_stand_in_one_ranking_without_their_costs():
-    runs = [record("a", 0.5), record("b", 0.7, hardware="z"), record("a", 0.6, hardware="z")]
-    text = task_tables(runs)
-    assert text.startswith("Protocol 1, a/b, x (y) and z (y), seeds 0:")
-    table = text.splitlines()[2:]
-    assert (
-        table[0]
-        == "| experiment | machine | lr | trained parameters | storage | accuracy % | std | by seed | invalid % | tuning |"
-    )
-    assert [line.split(" | ")[:2] for line in table[2:5]] == [["| lora/b", "z"], ["| lora/a", "z"], ["| lora/a", "x"]]
-    assert table[5] == "| *untouched base model* | | | 0 | | 25.0 | | | 50.0 | |"
-    costs = task_tables(runs, costs=True)
+def shown(text):
+    """The tables of a text, as lists of rows of cells."""
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
+    return [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
+
+
+def test_an_experiment_is_one_line_whatever_machines_ran_its_seeds():
+    runs = [record("a", 0.5), record("b", 0.7, hardware="z"), record("a", 0.6, seed=1, hardware="z")]
+    runs += [record("a", 0.9, hardware="z", memory__train={"reserved": 4096})]  # the same seed again
+    text = task_tables([run for run in runs if run["score"] < 0.9])
+    assert text.startswith("Protocol 1, a/b, x (y) and z (y), seeds 0, 1:")
+    assert [(row["experiment"], row["by seed"]) for row in shown(text)[:3]] == [
+        ("lora/b", "70.0"), ("lora/a", "50.0 / 60.0"), ("*untouched base model*", "")
+    ]  # fmt: skip
+    assert "Memory and speeds are of the runs on one machine: z" in text
+    again = task_tables(runs)  # of seed 0 the machine counts that ran both seeds
+    assert [row["by seed"] for row in shown(again)[:2]] == ["90.0 / 60.0", "70.0"]
+
+
+def test_costs_are_of_the_machine_that_ran_all_and_else_not_beside_scores():
+    here, there = record("a", 0.5), record("b", 0.7, hardware="z")
+    apart = task_tables([here, there])
+    assert "peak memory" not in apart
+    assert "no one machine ran all of these experiments" in apart
+    costs = task_tables([here, there], costs=True)
     assert costs.count("peak memory") == 2
     assert costs.index("x (y)") < costs.index("| lora/a |") < costs.index("z (y)")
+    both = [here, there, record("a", 0.5, hardware="z", memory__train={"reserved": 4096})]
+    assert [row["peak memory"] for row in shown(task_tables(both))[:2]] == ["1.0 KiB", "4.0 KiB"]
+    costs = task_tables(both, costs=True)
+    assert costs.count("peak memory") == 1
+    assert "x (y)" not in costs
 
 
 @pytest.mark.parametrize(
