@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy
 
 from harness.result.columns import COLUMNS
-from harness.result.comparable import SCORES, Machine, Record, common_machine, one_per_seed
+from harness.result.comparable import SCORES, Machine, Record, common_machine, on_machine, one_per_seed
 from harness.result.costs import cell, measured, of_one_piece, title
 from harness.result.intervals import interval_of
-from harness.result.tables import markdown, name_of, on_machine, partition, title_of, where_costs_are_from
+from harness.result.tables import markdown, name_of, partition, title_of, where_costs_are_from
 from harness.result.tuning import UNTUNED, Tuning, best, unequal_budgets
 
 _KEYS = ("trainable_params", "storage", "memory_train", "train_tokens_per_second", "overhead_unmerged",
@@ -132,10 +132,10 @@ def board_table(shown: Sequence[Board]) -> str:
 
 def _parts(board: Board) -> list[str]:
     runs = [one for line in board.lines for one in line.runs]
-    on_machine = [one for line in board.lines for one in line.costs]
-    keys = [key for key in _KEYS if measured(key, on_machine if COLUMNS[key].machine else runs)]
-    seeds = [str(len(line.runs)) for line in board.lines]
-    mixed = len(set(seeds)) > 1
+    with_costs = [one for line in board.lines for one in line.costs]
+    keys = [key for key in _KEYS if measured(key, with_costs if COLUMNS[key].machine else runs)]
+    seeds = {len(line.runs) for line in board.lines}
+    mixed = len(seeds) > 1
     heads = ["method's best", f"{runs[0]['metric']} %", "95 % interval", *(["seeds"] if mixed else []),
              *(title(key, runs) for key in keys), "tuning"]  # fmt: skip
     body = [
@@ -143,16 +143,16 @@ def _parts(board: Board) -> list[str]:
             of_one_piece(name_of(line.name, line.runs), line.costs),
             f"{100 * line.score:.1f}",
             "one score" if numpy.isnan(line.low) else f"{100 * line.low:.1f} to {100 * line.high:.1f}",
-            *([number] if mixed else []),
+            *([str(len(line.runs))] if mixed else []),
             *(cell(key, line.costs if COLUMNS[key].machine else line.runs) for key in keys),
             line.runs[0]["budget"],
         ]
-        for line, number in zip(board.lines, seeds, strict=True)
+        for line in board.lines
     ]
     uneven = unequal_budgets(line.runs[0]["budget"] for line in board.lines)
     notes = [
         where_costs_are_from(board.machine, runs),
-        "The interval of a single seed knows nothing of chance between seeds." if mixed and "1" in seeds else "",
+        "The interval of a single seed knows nothing of chance between seeds." if mixed and 1 in seeds else "",
         f"Beware: {uneven}." if uneven else "",
     ]
     return [title_of(runs), markdown(heads, body), *filter(None, notes)]

@@ -9,7 +9,7 @@ A record is one run as harness/result/records.py makes it, or a row of a frame: 
 """
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -79,6 +79,19 @@ def unranked(record: Record) -> str:
 def machine_of(record: Record) -> Machine:
     """Equal for two records of one machine."""
     return tuple(record[key] for key in MACHINE)
+
+
+def on_machine(runs: Iterable[Record], machine: Machine | None) -> list[Record]:
+    """Those of the runs that were made there."""
+    return [run for run in runs if machine_of(run) == machine]
+
+
+def runs_by_experiment(records: Iterable[Record]) -> dict[str, list[Record]]:
+    """The records under the name of their experiment, <method>/<name>."""
+    found: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        found[record["experiment"]].append(record)
+    return found
 
 
 def common_machine(experiments: Sequence[Sequence[Record]]) -> Machine | None:

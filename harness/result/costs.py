@@ -5,11 +5,10 @@
 
 import math
 import statistics
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from harness.result.columns import COLUMNS, format_value, of_unit
-from harness.result.comparable import Record
+from harness.result.comparable import Record, runs_by_experiment
 
 KEYS = (
     "trainable_params", "headless_params", "stored_params", "storage", "headless_storage", "memory_train",
@@ -33,13 +32,10 @@ def costs_table(records: Sequence[Record]) -> str:
     base's, with the range of all rounds; "forgetting" is in nats per token or a share of answers. A column that no run
     has a figure for is left out; an experiment that ran out of memory says so.
     """
-    groups: dict[str, list[Record]] = defaultdict(list)
-    for record in records:
-        groups[record["experiment"]].append(record)
     shown = [key for key in KEYS if measured(key, records) or (key == "memory_train" and _ran_out(records))]
     heads = [title(key, records) for key in shown]
     lines = [f"| experiment | {' | '.join(heads)} |", "|---" * (len(shown) + 1) + "|"]
-    ordered = sorted(groups.items(), key=lambda item: (_peak(item[1]), item[0]))
+    ordered = sorted(runs_by_experiment(records).items(), key=lambda item: (_peak(item[1]), item[0]))
     return "\n".join(
         [
             *lines,

@@ -13,8 +13,9 @@ from harness.result.comparable import (
     Record,
     common_machine,
     differing_setting,
-    machine_of,
+    on_machine,
     one_per_seed,
+    runs_by_experiment,
 )
 from harness.result.costs import cell, costs_table, measured, of_one_piece, title
 from harness.result.metrics import is_share
@@ -26,12 +27,12 @@ _COSTS = ("memory_train", "train_tokens_per_second")
 
 
 def results_table(records: Sequence[Record]) -> str:
-    """Markdown for runs with comparable scores, best first.
+    """Markdown for runs with comparable scores, best first, and below it whose memory and speed stand there.
 
     The spread is the sample standard deviation over seeds, wherever they were run. Memory and tokens/s are medians
     over the runs of one machine that has every experiment, and left out where there is none.
     """
-    lines = _lines(records)
+    lines, sign = runs_by_experiment(records), _sign(records)
     machine = common_machine(list(lines.values()))
     keys = [*_SIZES, *(_COSTS if machine else ())]
     keys = [key for key in keys if not key.startswith("headless") or measured(key, records)]
@@ -42,30 +43,18 @@ def results_table(records: Sequence[Record]) -> str:
     counted = {name: one_per_seed(runs) for name, runs in lines.items()}
     body = [
         [
-            of_one_piece(name_of(name, group), group),
+            of_one_piece(name_of(name, group), lines[name]),
             *(cell(key, on_machine(lines[name], machine) if COLUMNS[key].machine else group) for key in keys),
             *_scores(group, further),
             group[0]["budget"],
         ]
-        for name, group in sorted(counted.items(), key=lambda item: (-_sign(records) * _mean_score(item[1]), item[0]))
+        for name, group in sorted(counted.items(), key=lambda item: (-sign * _mean_score(item[1]), item[0]))
     ]
     for name, score, invalid in [*_base(records), *_majority(records)]:
         row = [name, *[""] * (len(heads) - 1)]
         row[1 + keys.index("trainable_params")], row[1 + len(keys)], row[-2] = "0", score, invalid
         body.append(row)
-    return markdown(heads, body)
-
-
-def _lines(records: Sequence[Record]) -> dict[str, list[Record]]:
-    lines: dict[str, list[Record]] = defaultdict(list)
-    for record in records:
-        lines[record["experiment"]].append(record)
-    return lines
-
-
-def on_machine(runs: Iterable[Record], machine: Machine | None) -> list[Record]:
-    """Those of the runs that were made there."""
-    return [run for run in runs if machine_of(run) == machine]
+    return "\n\n".join(filter(None, [markdown(heads, body), where_costs_are_from(machine, records)]))
 
 
 def where_costs_are_from(machine: Machine | None, records: Sequence[Record]) -> str:
@@ -149,9 +138,12 @@ def means_table(records: Sequence[Record]) -> str:
     """
     subsets = list(dict.fromkeys(record["subset"] for record in records))
     rows, sign = [], _sign(records)
-    for name, group in _lines(records).items():
+    for name, group in runs_by_experiment(records).items():
         scores = {
-            subset: {one["seed"]: 100 * one["score"] for one in one_per_seed(_of_subset(group, subset))}
+            subset: {
+                one["seed"]: 100 * one["score"]
+                for one in one_per_seed(run for run in group if run["subset"] == subset)
+            }
             for subset in subsets
         }
         found = mean_over_subsets(scores)
@@ -163,10 +155,6 @@ def means_table(records: Sequence[Record]) -> str:
         rows.append((sign * found.mean if found else -math.inf, [name, *cells]))
     heads = ["experiment", *subsets, "mean", "std"]
     return markdown(heads, [row for _, row in sorted(rows, key=lambda row: row[0], reverse=True)])
-
-
-def _of_subset(records: Iterable[Record], subset: str) -> list[Record]:
-    return [record for record in records if record["subset"] == subset]
 
 
 def task_tables(records: Sequence[Record], costs: bool = False) -> str:
@@ -189,15 +177,13 @@ def task_tables(records: Sequence[Record], costs: bool = False) -> str:
 
 
 def _scores_of(group: Sequence[Record]) -> list[str]:
-    machine = common_machine(list(_lines(group).values()))
     uneven = unequal_budgets(record["budget"] for record in group)
-    notes = [where_costs_are_from(machine, group), f"Beware: {uneven}." if uneven else ""]
-    return [title_of(group), results_table(group), *filter(None, notes)]
+    return [title_of(group), results_table(group), *([f"Beware: {uneven}."] if uneven else [])]
 
 
 def _costs_of(group: Sequence[Record]) -> list[str]:
     """Of the machine that ran every experiment; where there is none, a table for each machine."""
-    machine = common_machine(list(_lines(group).values()))
+    machine = common_machine(list(runs_by_experiment(group).values()))
     shown = [on_machine(group, machine)] if machine else partition(group, MACHINE)
     return [text for part in shown for text in (title_of(part), costs_table(part))]
 
