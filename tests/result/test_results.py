@@ -44,6 +44,4 @@ def test_what_has_results_has_all_subsets_and_seeds(task):
     for subset in choose_subsets(load_task(folder), None, task):
         part = [record for record in group if record["subset"] == (subset or "")]
         seeds = {name: sorted(one["seed"] for one in part if one["experiment"] == name) for name in measured}
-        # Of MetaMathQA the first may stand alone until the others are made.
-        whole = ([0, 1, 2], [0]) if task == "MetaMathQA" else ([0, 1, 2],)
-        assert all(found in whole for found in seeds.values()), seeds
+        assert all(found == [0, 1, 2] for found in seeds.values()), seeds
