@@ -117,10 +117,11 @@ def one_per_seed(runs: Iterable[Record]) -> list[Record]:
 def differing_setting(settings: Iterable[bytes]) -> str:
     """The first setting in which runs of one experiment differ, which makes them several experiments; else empty.
 
-    One that only some of them know, since the harness learned it later, cannot tell them apart.
+    One that only some of them know, since the harness learned it later, cannot tell them apart. Nor can what a method
+    settles by itself from the rows it sees, as EVA its ranks, where the runs were asked for the same.
 
     Args:
-        settings: of each run, JSON {"train": …, "peft": …} without the seed.
+        settings: of each run, as a record has them.
     """
     distinct = dict.fromkeys(settings)
     if len(distinct) == 1:
@@ -128,6 +129,8 @@ def differing_setting(settings: Iterable[bytes]) -> str:
     first, *others = map(json.loads, distinct)
     for part in ("train", "peft"):
         for other in others:
+            if part == "peft" and first["config"] and first["config"] == other["config"]:
+                continue
             for key in sorted(first[part].keys() & other[part].keys()):
                 if first[part][key] != other[part][key]:
                     return key

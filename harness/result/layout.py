@@ -46,7 +46,7 @@ _FIELDS: dict[str, Any] = {
     "quality.test_scores": list[Share],
     "quality.base_invalid_rate": Share,
     "quality.further_scores": dict[str, Signed],
-    **{f"provenance.{key}_fingerprint": Text for key in ("data", "base_model")},
+    **{f"provenance.{key}_fingerprint": Text for key in ("data", "config", "base_model")},
     "provenance.shared_device": bool,
 }
 _CONFIG = {"model_id": Text, "model_revision": Text, "dtype": Text, "use_amp": bool, "seed": Number}

@@ -9,7 +9,7 @@ A record holds the columns of harness/result/columns.py but those over seeds, nu
     metric, higher_is_better, model_version, data: what decides comparability beside the columns
     created_at        seconds since 1970, minus infinity where unknown
     versions          "torch 2.13.0 peft 0.21.2 …"
-    settings          bytes: JSON {"train": …, "peft": …} without the seed
+    settings          bytes: JSON {"train": …, "peft": …, "config": fingerprint of what was asked for} without the seed
     item_scores       array of the score of every test item, of bytes where all are 0 or 1; None where unknown
     direction_known, share: of the metric (harness/result/metrics.py)
     items             number of test items that the score tells of itself; NaN where unknown
@@ -247,7 +247,8 @@ def _settings(data: File) -> Values:
     train, overrides = dict(data.run_info.train_config or {}), data.overrides or {}
     for how in ("seed", "checkpoint_minutes"):
         train.pop(how, None)
-    settings = _SORTED.encode({"train": train, "peft": data.run_info.peft_config or {}})
+    config = _of(data.provenance, "config_fingerprint")
+    settings = _SORTED.encode({"train": train, "peft": data.run_info.peft_config or {}, "config": config})
     changed = _SORTED.encode(overrides)
     for name, text in (("run_info", settings), ("overrides", changed)):
         if text.count(b"{") + text.count(b"[") > DEEPEST and _depth(msgspec.json.decode(text)) > DEEPEST:

@@ -120,7 +120,7 @@ def test_lines_of_unequal_numbers_of_seeds_say_so():
 
 
 def test_runs_that_differ_in_a_setting_are_marked():
-    more = runs("lora/a", 0.0, 0.6, **{"run_info.peft_config.r": 99})
+    more = runs("lora/a", 0.0, 0.6, **{"run_info.peft_config.r": 99, "provenance.config_fingerprint": "f" * 64})
     shown = board_table(boards([*runs("lora/a", 0.5), more[1]], tuned(a=0.5)))
     assert "| lora/a (its seeds differ in r) |" in shown
 

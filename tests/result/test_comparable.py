@@ -100,12 +100,15 @@ def test_what_is_not_ranked_says_why(changes, why):
 
 
 def test_runs_of_one_experiment_share_their_settings():
-    def settings(**train):
-        return json.dumps({"train": train, "peft": {"r": 8}}).encode()
+    def settings(config="a", rank=8, **train):
+        return json.dumps({"train": train, "peft": {"r": rank}, "config": config}).encode()
 
     assert differing_setting([settings(lr=1, steps=2), settings(steps=2, lr=1)]) == ""
     assert differing_setting([settings(lr=1), settings(lr=1, new=None)]) == ""  # the older run did not know it
     assert differing_setting([settings(lr=1), settings(lr=2)]) == "lr"
+    assert differing_setting([settings(), settings("b", rank=4)]) == "r"
+    assert differing_setting([settings(""), settings("", rank=4)]) == "r"  # what was asked for is not known
+    assert differing_setting([settings(), settings(rank=4)]) == ""  # the method settled it from the rows it saw
 
 
 def test_major_versions():

@@ -334,7 +334,8 @@ def test_what_is_not_comparable_is_refused(write, compare, changes, message):
 def test_seeds_of_an_edited_experiment_are_not_one_method(write, compare, changed, key):
     write("lora/a", 0, right(60))
     write("lora/b", 0, right(60))
-    write("lora/b", 1, right(61), **{changed: 1 if key == "r" else {"lr": 1}})
+    asked = {"provenance__config_fingerprint": "f" * 64}
+    write("lora/b", 1, right(61), **{changed: 1 if key == "r" else {"lr": 1}}, **asked)
     code, _, error = compare("lora/a", "lora/b")
     assert code == 2
     assert "not one experiment: " in error
