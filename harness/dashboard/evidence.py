@@ -13,7 +13,15 @@ from dataclasses import dataclass
 from harness.dashboard.estimates import Estimate
 from harness.dashboard.methods import plain
 from harness.result import comparable
-from harness.result.comparable import FOREIGN, Record, common_machine, differing_setting, machine_of, one_per_seed
+from harness.result.comparable import (
+    FOREIGN,
+    Record,
+    common_machine,
+    differing_setting,
+    machine_of,
+    one_per_seed,
+    runs_by_experiment,
+)
 from harness.result.compare import compare_runs
 from harness.result.uncertainty import p_text
 
@@ -89,11 +97,11 @@ def run_groups(runs: Iterable[Record], key: comparable.Group) -> list[Group]:
     Their scores are comparable, or with "cost_group" as key their costs as well. Seeds that differ in a setting are
     not one experiment and are left out.
     """
-    found: dict[str, dict[str, list[Record]]] = defaultdict(lambda: defaultdict(list))
+    found: dict[str, list[Record]] = defaultdict(list)
     for run in runs:
         if run["status"] == "success" and not run["modified"]:
-            found[run[key]][run["experiment"]].append(run)
-    groups = [Group(name, {one: own for one, own in found[name].items()
+            found[run[key]].append(run)
+    groups = [Group(name, {one: own for one, own in runs_by_experiment(found[name]).items()
                            if not differing_setting(run["settings"] for run in own)})
               for name in sorted(found)]  # fmt: skip
     return sorted((group for group in groups if group.runs), key=lambda group: bool(group.first["profile"]))

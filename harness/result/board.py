@@ -15,7 +15,15 @@ from dataclasses import dataclass
 import numpy
 
 from harness.result.columns import COLUMNS
-from harness.result.comparable import SCORES, Machine, Record, common_machine, on_machine, one_per_seed
+from harness.result.comparable import (
+    SCORES,
+    Machine,
+    Record,
+    common_machine,
+    on_machine,
+    one_per_seed,
+    runs_by_experiment,
+)
 from harness.result.costs import cell, measured, of_one_piece, title
 from harness.result.intervals import interval_of
 from harness.result.tables import markdown, name_of, partition, title_of, where_costs_are_from
@@ -72,10 +80,9 @@ def boards(records: Sequence[Record], tunings: Mapping[str, Tuning]) -> list[Boa
 
 
 def _board(group: Sequence[Record], tunings: Mapping[str, Tuning]) -> Board:
-    tuned: dict[str, list[Record]] = defaultdict(list)
-    for one in group:
-        if one["experiment"] in tunings and one["budget"] not in ("", UNTUNED):
-            tuned[one["experiment"]].append(one)
+    tuned = runs_by_experiment(
+        one for one in group if one["experiment"] in tunings and one["budget"] not in ("", UNTUNED)
+    )
     higher = group[0]["higher_is_better"]
     chosen = _best_of_each(tuned, tunings, higher)
     machine = common_machine(list(chosen.values()))
