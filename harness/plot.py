@@ -65,7 +65,7 @@ def _panel(axes: Axes, board: Board) -> None:
         axes.annotate(str(number), place, (3, 4), textcoords="offset points", fontsize=8, color=INK)
     names = [f"{number}  {name}" for number, name in enumerate(named["name"], start=1)]
     axes.text(1.02, 1, "\n".join(names), transform=axes.transAxes, fontsize=8, va="top", linespacing=1.5)
-    axes.set_ylim(0, 100)
+    axes.set_ylim(bottom=0)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 6, 8)))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
