@@ -9,6 +9,7 @@ from harness.errors import UserError
 from harness.experiment import ROOT
 
 QUOTE = "Text.\n\n<!-- output of: {} -->\n{}\n<!-- end of output -->\n\nMore text.\n"
+RESULTS = ROOT / "results"
 TABLE = "python -m harness.table MetaMathQA embedded --committed"
 
 
@@ -17,12 +18,15 @@ def test_every_quotation_is_todays(capsys):
 
 
 @pytest.mark.parametrize(
-    "task", sorted({path.parts[-3] for path in (ROOT / "results").glob("*/*/*--embedded-*.json")})
+    ("task", "kind"),
+    sorted(
+        {(path.parts[-3], kind) for kind in ("embedded", "smollm2") for path in RESULTS.glob(f"*/*/*--{kind}-*.json")}
+    ),
 )
-def test_a_task_with_results_shows_them(task):
+def test_a_task_with_results_shows_them(task, kind):
     text = (ROOT / "method_comparison" / task / "README.md").read_text()
     for arguments in ("", " --costs"):
-        assert f"<!-- output of: python -m harness.table {task} embedded --committed{arguments}" in text
+        assert f"<!-- output of: python -m harness.table {task} {kind} --committed{arguments}" in text
     if any((ROOT / "method_comparison" / task).glob("experiments/*/*/tuning.json")):
         assert f"<!-- output of: python -m harness.table {task} --tuning -->" in text
 
