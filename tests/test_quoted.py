@@ -7,9 +7,9 @@ import pytest
 from harness import quoted
 from harness.errors import UserError
 from harness.experiment import ROOT
+from harness.result.provenance import committed
 
 QUOTE = "Text.\n\n<!-- output of: {} -->\n{}\n<!-- end of output -->\n\nMore text.\n"
-RESULTS = ROOT / "results"
 TABLE = "python -m harness.table MetaMathQA embedded --committed"
 
 
@@ -17,11 +17,10 @@ def test_every_quotation_is_todays(capsys):
     assert quoted.main(["--check"]) == 0, capsys.readouterr().out
 
 
+# Of each committed result, <Task>/<machine>/<method>--<kind>-….json.
 @pytest.mark.parametrize(
     ("task", "kind"),
-    sorted(
-        {(path.parts[-3], kind) for kind in ("embedded", "smollm2") for path in RESULTS.glob(f"*/*/*--{kind}-*.json")}
-    ),
+    sorted({(path.parts[-3], path.stem.split("--")[1].split("-")[0]) for path in committed(ROOT)}),
 )
 def test_a_task_with_results_shows_them(task, kind):
     text = (ROOT / "method_comparison" / task / "README.md").read_text()
